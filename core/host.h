@@ -1,0 +1,47 @@
+/* The only door from the portable modules to the world.
+ *
+ * sim/ and metal/ each implement this interface; the linker picks one. The portable modules keep the
+ * guest's FPU and SSE registers in the processor (core/fpu.h), so a caller that may have guest FPU state
+ * live calls fpu_park() before any host_* function not marked "FPU-safe". */
+#ifndef REPRISE_CORE_HOST_H
+#define REPRISE_CORE_HOST_H
+
+#include "core/status.h"
+#include "core/types.h"
+
+/* Zeroed, page-aligned memory, backed lazily where the host can. For VM creation only, never on the hot
+ * path. Returns NULL when the host refuses. Owned by the caller until host_free with the same size. */
+void *host_alloc(size_t bytes);
+void host_free(void *memory, size_t bytes);
+
+/* Executable memory, mapped twice: written through rw, executed through rx. A processor exception that is
+ * raised by an instruction inside rx resumes at fpu_thunk_fault (sbe/fpu_call.S) with the vector in EAX. */
+struct host_exec {
+    u8 *rw;
+    const u8 *rx;
+    size_t bytes;
+};
+enum status host_exec_alloc(size_t bytes, struct host_exec *memory);
+void host_exec_free(struct host_exec *memory);
+
+/* True if this host may clobber FPU registers between any two portable instructions (sanitizer builds do):
+ * the guest's FPU state is then parked after every use. FPU-safe. */
+bool host_fpu_volatile(void);
+
+/* True when someone outside asks the machine to stop soon (time limit, Ctrl-A x). The run loop polls it.
+ * It ends a run; it never influences guest-visible state. FPU-safe. */
+bool host_stop_requested(void);
+
+/* Output channels of guest devices. */
+enum host_channel { HOST_COM1, HOST_COM2, HOST_COM3, HOST_COM4, HOST_DEBUG_CONSOLE, HOST_CHANNELS };
+
+/* Output of a guest's serial port or debug console. May block; the guest stalls meanwhile. */
+void host_console_write(enum host_channel channel, u8 byte);
+
+/* A diagnostic line about the guest or ourselves, without newline. */
+void host_log(const char *message);
+
+/* A bug of ours. Prints and ends everything. FPU-safe. */
+_Noreturn void host_panic(const char *file, int line, const char *message);
+
+#endif

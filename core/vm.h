@@ -1,0 +1,74 @@
+/* A virtual machine: processors, memory, board, clock, and the run loop over them. */
+#ifndef REPRISE_CORE_VM_H
+#define REPRISE_CORE_VM_H
+
+#include "core/clock.h"
+#include "core/cpuid.h"
+#include "core/engine.h"
+#include "core/vcpu.h"
+#include "devices/chipset_state.h"
+#include "devices/device.h"
+#include "mmu/physmem.h"
+
+enum { VCPU_MAX = 1 };
+
+struct vm_config {
+    u64 ram_bytes;                 /* multiple of 1 MiB, at least 1 MiB */
+    const struct cpu_model *model; /* core/cpuid.h */
+    const struct engine *engine;
+    bool debug_exit; /* isa-debug-exit at 0xF4 present */
+    u64 rtc_start;   /* seconds since 1970 at power-up; part of the initial state, never the host's clock by itself */
+};
+
+/* Why vm_run returned. */
+enum vm_stop {
+    VM_STOP_ICOUNT,     /* reached the icount asked for */
+    VM_STOP_HOST,       /* host_stop_requested() */
+    VM_STOP_POWER_OFF,
+    VM_STOP_DEBUG_EXIT, /* vm.exit_value holds the value written */
+    VM_STOP_TRIPLE_FAULT,
+    VM_STOP_RESET,      /* the guest asked for a reset; the caller decides: vm_reset() and go on, or end */
+    VM_STOP_IDLE,       /* halted for ever: interrupts off, or no timer armed and no input can come */
+    VM_STOP_WAIT_INPUT, /* halted, no timer armed: only input from outside can wake it */
+};
+
+struct vm_stats {
+    u64 io_reads, io_writes, mmio_reads, mmio_writes;
+    u64 exceptions[32], interrupts, halts, tlb_misses, tlb_flushes, decodes, engine_exits;
+};
+
+struct vm {
+    struct vcpu *vcpu[VCPU_MAX]; /* host_alloc-ed */
+    unsigned vcpu_count;
+    struct physmem memory;
+    struct chipset chipset;
+    struct clock clock;
+    struct vm_config config;
+    enum device_request request; /* raised during the current instruction */
+    u32 exit_value;
+    struct vm_stats stats;
+};
+
+/* Allocates everything; on failure nothing stays allocated. The VM is in power-up state. */
+enum status vm_create(struct vm **vm, const struct vm_config *config);
+void vm_destroy(struct vm *vm);
+
+/* Back to power-up state; memory keeps its contents. */
+void vm_reset(struct vm *vm);
+
+/* Runs until cpu.icount == until, exactly, or until something in enum vm_stop happens first. */
+enum vm_stop vm_run(struct vm *vm, u64 until);
+
+static inline u64 vm_now(const struct vm *vm) { return clock_now(&vm->clock, vm->vcpu[0]->cpu.icount); }
+
+/* The time stamp counter before tsc_offset: 1 GHz of virtual time. */
+#define VM_TSC_HZ 1000000000ull
+static inline u64 vm_tsc(const struct vm *vm) { return vm_now(vm); }
+
+/* Instructions call these; they park the FPU and keep statistics. */
+u32 vm_io_read(struct vcpu *v, u16 port, unsigned size);
+void vm_io_write(struct vcpu *v, u16 port, u32 value, unsigned size);
+u64 vm_mmio_read(struct vm *vm, gpa_t address, unsigned size);
+void vm_mmio_write(struct vm *vm, gpa_t address, u64 value, unsigned size);
+
+#endif

@@ -1,0 +1,108 @@
+/* Guest memory accesses of an instruction, by linear address.
+ *
+ * Every accessor returns false after recording the guest fault in v->fault. Accesses may cross pages: both pages
+ * are translated and checked before the first byte is written. RAM, MMIO and unassigned space are told apart
+ * here; data breakpoints (DR7) are matched here. _sys accessors are implicit supervisor accesses (descriptor
+ * tables, TSS: SDM vol. 3, 4.6): they ignore CPL and obey neither AC nor alignment checks. */
+#ifndef REPRISE_MMU_ACCESS_H
+#define REPRISE_MMU_ACCESS_H
+
+#include "core/vcpu.h"
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
+
+/* Slow paths; size is 1..64 bytes. The inline functions below call them on a TLB miss. */
+bool mem_read_slow(struct vcpu *v, u64 linear, void *to, unsigned size, enum tlb_rights rights);
+bool mem_write_slow(struct vcpu *v, u64 linear, const void *from, unsigned size, enum tlb_rights rights);
+
+/* A read-modify-write operand, opened for writing. `host` points at the bytes: in RAM, or in `bounce` when the
+ * operand crosses a page, is watched, or is MMIO; mem_rmw_end() then writes the bounce back. */
+struct mem_rmw {
+    u8 *host;
+    u64 linear;
+    u8 size;
+    bool bounced;
+    u8 rights;
+    _Alignas(64) u8 bounce[64];
+};
+bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw);
+void mem_rmw_end_slow(struct vcpu *v, struct mem_rmw *rmw);
+
+#define MEM_ACCESSORS(bits, type)                                                                              \
+    static inline bool mem_read##bits(struct vcpu *v, u64 linear, type *to)                                    \
+    {                                                                                                          \
+        struct tlb_entry *e = tlb_slot(v->tlb.current, linear);                                                \
+        if (__builtin_expect(tlb_hit(e->read_tag, linear, sizeof(type), v->tlb.epoch), 1)) {                   \
+            __builtin_memcpy(to, (const void *)(linear + e->addend), sizeof(type));                            \
+            return true;                                                                                       \
+        }                                                                                                      \
+        return mem_read_slow(v, linear, to, sizeof(type), (enum tlb_rights)v->tlb.rights);                     \
+    }                                                                                                          \
+    static inline bool mem_write##bits(struct vcpu *v, u64 linear, type value)                                 \
+    {                                                                                                          \
+        struct tlb_entry *e = tlb_slot(v->tlb.current, linear);                                                \
+        if (__builtin_expect(tlb_hit(e->write_tag, linear, sizeof(type), v->tlb.epoch), 1)) {                  \
+            __builtin_memcpy((void *)(linear + e->addend), &value, sizeof(type));                              \
+            return true;                                                                                       \
+        }                                                                                                      \
+        return mem_write_slow(v, linear, &value, sizeof(type), (enum tlb_rights)v->tlb.rights);                \
+    }                                                                                                          \
+    static inline bool mem_read##bits##_sys(struct vcpu *v, u64 linear, type *to)                              \
+    {                                                                                                          \
+        struct tlb_entry *e = tlb_slot(v->tlb.entries[TLB_SUPERVISOR], linear);                                \
+        if (__builtin_expect(tlb_hit(e->read_tag, linear, sizeof(type), v->tlb.epoch), 1)) {                   \
+            __builtin_memcpy(to, (const void *)(linear + e->addend), sizeof(type));                            \
+            return true;                                                                                       \
+        }                                                                                                      \
+        return mem_read_slow(v, linear, to, sizeof(type), TLB_SUPERVISOR);                                     \
+    }                                                                                                          \
+    static inline bool mem_write##bits##_sys(struct vcpu *v, u64 linear, type value)                           \
+    {                                                                                                          \
+        return mem_write_slow(v, linear, &value, sizeof(type), TLB_SUPERVISOR);                                \
+    }
+
+MEM_ACCESSORS(8, u8)
+MEM_ACCESSORS(16, u16)
+MEM_ACCESSORS(32, u32)
+MEM_ACCESSORS(64, u64)
+
+static inline bool mem_rmw_begin(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
+{
+    struct tlb_entry *e = tlb_slot(v->tlb.current, linear);
+    if (__builtin_expect(tlb_hit(e->write_tag, linear, size, v->tlb.epoch), 1)) {
+        rmw->host = (u8 *)(linear + e->addend);
+        rmw->bounced = false;
+        return true;
+    }
+    return mem_rmw_begin_slow(v, linear, size, rmw);
+}
+
+static inline void mem_rmw_end(struct vcpu *v, struct mem_rmw *rmw)
+{
+    if (__builtin_expect(rmw->bounced, 0))
+        mem_rmw_end_slow(v, rmw);
+}
+
+/* Checks that [linear, linear + size) can be accessed, setting A and D bits as the access would, without
+ * touching data: what PUSHA, ENTER, CALL far and stack switches need before they commit. size ≤ 4096. */
+bool mem_probe(struct vcpu *v, u64 linear, unsigned size, enum access access, enum tlb_rights rights);
+
+/* Translates for one access kind without side effects on A/D bits or faults recorded: for debuggers, tracers.
+ * False if not mapped. */
+bool mem_translate_debug(struct vcpu *v, u64 linear, gpa_t *to);
+
+/* Physical accesses of devices and page walks: RAM or MMIO, any size, crossing pages allowed. Unassigned
+ * space reads as all ones and ignores writes. Writes keep the TLB and decoded code coherent. */
+void phys_read(struct vm *vm, gpa_t from, void *to, unsigned size);
+void phys_write(struct vm *vm, gpa_t to, const void *from, unsigned size);
+
+/* Empties the TLB: for CR0, CR3, CR4 and EFER changes, INVLPG. O(1). */
+void tlb_flush(struct vcpu *v);
+
+/* Selects v->tlb.current from CPL, CR4.SMAP and RFLAGS.AC; called by vcpu_update_mode(). */
+void tlb_update_rights(struct vcpu *v);
+
+/* Declares that decoded instructions of a frame are cached from now on; returns its current generation. */
+u32 phys_watch_code(struct vm *vm, gpa_t page);
+
+#endif

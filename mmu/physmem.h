@@ -1,0 +1,76 @@
+/* Guest-physical memory: where RAM lies, its host memory, and what is known about each frame.
+ *
+ * RAM occupies [0, 0xa0000), [0xc0000, min(size, 3 GiB)) and, beyond 3 GiB, [4 GiB, ...). Everything else is
+ * MMIO or unassigned. Host memory is backed lazily; frames are not contiguous for callers: a pointer is valid
+ * to the end of its 4 KiB page only. */
+#ifndef REPRISE_MMU_PHYSMEM_H
+#define REPRISE_MMU_PHYSMEM_H
+
+#include "core/status.h"
+#include "core/types.h"
+
+#define PHYS_HOLE_BEGIN 0xc0000000ull /* PCI, APICs, HPET: [3 GiB, 4 GiB) */
+#define PHYS_HOLE_END 0x100000000ull
+#define PHYS_VGA_BEGIN 0xa0000ull
+#define PHYS_VGA_END 0xc0000ull
+#define PHYS_ADDRESS_BITS 40 /* MAXPHYADDR of every CPU model */
+
+/* Frame flags. WATCHED frames get no direct write entries in any TLB: each write passes phys_written(). */
+#define FRAME_CODE 0x1u  /* decoded instructions of it are cached */
+#define FRAME_TABLE 0x2u /* served as a page table in pt_epoch */
+#define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE)
+
+struct frame {
+    u32 flags;
+    u32 code_generation; /* bumped by each write while FRAME_CODE: cached instructions of older ones are dead */
+    u64 table_epoch;     /* physmem.table_epoch when it last served a walk */
+};
+
+struct physmem {
+    u8 *ram;
+    u64 size; /* bytes of RAM in total; multiple of 4 KiB */
+    u64 low;  /* bytes of RAM below the hole: min(size, 3 GiB) */
+    struct frame *frames; /* one per RAM page, indexed by offset >> 12 */
+    u64 table_epoch; /* see mmu/access.c: table frames of older epochs back no TLB entry */
+};
+
+enum status physmem_create(struct physmem *memory, u64 bytes);
+void physmem_destroy(struct physmem *memory);
+
+/* One past the highest RAM address. */
+static inline u64 physmem_end(const struct physmem *m)
+{
+    return m->size <= PHYS_HOLE_BEGIN ? m->size : PHYS_HOLE_END + (m->size - PHYS_HOLE_BEGIN);
+}
+
+/* Offset of a guest-physical address in RAM, or UINT64_MAX where there is none. */
+static inline u64 physmem_offset(const struct physmem *m, gpa_t a)
+{
+    if (a.raw < m->low)
+        return a.raw - PHYS_VGA_BEGIN < PHYS_VGA_END - PHYS_VGA_BEGIN ? UINT64_MAX : a.raw;
+    if (a.raw >= PHYS_HOLE_END && a.raw - PHYS_HOLE_END < m->size - m->low)
+        return a.raw - PHYS_HOLE_END + m->low;
+    return UINT64_MAX;
+}
+
+/* Host memory of a guest-physical address, or NULL where there is no RAM. Valid to the end of the page.
+ * Read-only use, or use at boot before any instruction has run: guest-visible writes go through phys_write(). */
+static inline u8 *physmem_pointer(const struct physmem *m, gpa_t a)
+{
+    u64 offset = physmem_offset(m, a);
+    return offset == UINT64_MAX ? NULL : m->ram + offset;
+}
+
+static inline struct frame *physmem_frame(const struct physmem *m, gpa_t a)
+{
+    u64 offset = physmem_offset(m, a);
+    return offset == UINT64_MAX ? NULL : &m->frames[offset >> PAGE_SHIFT];
+}
+
+/* Copies between a buffer and guest RAM for loaders. False, with nothing copied, if any byte of the range is
+ * not RAM. Not for use after the guest has started (no write tracing). */
+bool physmem_load(struct physmem *m, gpa_t to, const void *from, u64 bytes);
+bool physmem_zero(struct physmem *m, gpa_t to, u64 bytes);
+bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes);
+
+#endif

@@ -1,0 +1,42 @@
+/* The translation cache in front of the guest walk: data structure and fast path only.
+ *
+ * It is coherent: the guest sees translations as if every access walked its tables. mmu/access.c keeps it
+ * so by tracing writes to every frame that served as a page table since the last flush, and frames that
+ * hold decoded code. Entries of one of three rights: supervisor, user, and supervisor with RFLAGS.AC set
+ * while CR4.SMAP is (an explicit access to user pages is then allowed). */
+#ifndef REPRISE_MMU_TLB_H
+#define REPRISE_MMU_TLB_H
+
+#include "core/types.h"
+
+enum tlb_rights { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_RIGHTS };
+
+enum { TLB_ENTRIES = 1024 };
+
+/* A tag is the page's linear address with the epoch in its low 12 bits; no tag of an older epoch matches. */
+struct tlb_entry {
+    u64 read_tag, write_tag, fetch_tag;
+    u64 addend;  /* host address = linear address + addend; valid where a tag matches (RAM only) */
+};
+
+struct tlb {
+    u64 epoch;         /* 1..4095, in every valid tag */
+    u64 fetches;       /* bumped when a cached fetch translation may be stale */
+    struct tlb_entry *current; /* entries[rights of data accesses now] */
+    u8 rights;         /* enum tlb_rights of explicit data accesses now */
+    u8 fetch_rights;   /* enum tlb_rights of instruction fetches now */
+    struct tlb_entry entries[TLB_RIGHTS][TLB_ENTRIES];
+};
+
+static inline struct tlb_entry *tlb_slot(struct tlb_entry *entries, u64 linear)
+{
+    return &entries[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+}
+
+/* True when [linear, linear + size) lies in one page whose tag is `tag`. size is 1..64. */
+static inline bool tlb_hit(u64 tag, u64 linear, unsigned size, u64 epoch)
+{
+    return ((linear & ~(u64)PAGE_MASK) | epoch) == tag && (linear & PAGE_MASK) <= PAGE_SIZE - size;
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* The guest page walk: every paging format of the SDM (vol. 3, chapter 4), with levels as data and one walker. */
+#ifndef REPRISE_MMU_WALK_H
+#define REPRISE_MMU_WALK_H
+
+#include "core/vcpu.h"
+#include "mmu/access.h"
+
+struct walk_result {
+    bool ok;
+    u32 error;      /* if !ok: the #PF error code */
+    gpa_t page;     /* guest-physical address of the 4 KiB page that holds the linear address */
+    bool writable;  /* a write with the same rights would succeed and D is already set in the leaf */
+    bool global;
+    u8 page_shift;  /* 12, 21, 22 or 30: size of the mapping */
+};
+
+/* Walks for an access by `rights`; sets A (and D, for writes) bits as the processor does. `linear` must be canonical.
+ * With `commit` false it changes nothing in guest memory (debuggers, probes). */
+struct walk_result walk_guest(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights, bool commit);
+
+/* Loads the four PAE PDPTEs from CR3. False if a present one has reserved bits set (#GP(0), SDM vol. 3, 4.4.1): the
+ * registers are then unchanged. */
+bool walk_load_pdptes(struct vcpu *v, u64 cr3);
+
+#endif
