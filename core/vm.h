@@ -28,8 +28,8 @@ enum vm_stop {
     VM_STOP_DEBUG_EXIT, /* vm.exit_value holds the value written */
     VM_STOP_TRIPLE_FAULT,
     VM_STOP_RESET,      /* the guest asked for a reset; the caller decides: vm_reset() and go on, or end */
-    VM_STOP_IDLE,       /* halted for ever: interrupts off, or no timer armed and no input can come */
-    VM_STOP_WAIT_INPUT, /* halted, no timer armed: only input from outside can wake it */
+    VM_STOP_IDLE,       /* halted with interrupts off: nothing can ever wake it */
+    VM_STOP_WAIT_INPUT, /* halted with interrupts on: go on with vm_skip_to(vm_wake_time()), or deliver input */
 };
 
 struct vm_stats {
@@ -58,6 +58,12 @@ void vm_reset(struct vm *vm);
 
 /* Runs until cpu.icount == until, exactly, or until something in enum vm_stop happens first. */
 enum vm_stop vm_run(struct vm *vm, u64 until);
+
+/* After VM_STOP_WAIT_INPUT: the virtual time of the next device event, or CLOCK_NEVER if only input can wake the guest. */
+u64 vm_wake_time(struct vm *vm);
+/* Advances virtual time to `ns` without executing. To vm_wake_time() it is deterministic; to any other time it is an
+ * input, and belongs to replay/input.h. `ns` must lie in [vm_now(), vm_wake_time()]. */
+void vm_skip_to(struct vm *vm, u64 ns);
 
 static inline u64 vm_now(const struct vm *vm) { return clock_now(&vm->clock, vm->vcpu[0]->cpu.icount); }
 

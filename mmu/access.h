@@ -19,10 +19,9 @@ bool mem_write_slow(struct vcpu *v, u64 linear, const void *from, unsigned size,
  * operand crosses a page, is watched, or is MMIO; mem_rmw_end() then writes the bounce back. */
 struct mem_rmw {
     u8 *host;
-    u64 linear;
-    u8 size;
     bool bounced;
-    u8 rights;
+    u8 size, first;  /* if bounced: bytes in all, bytes in the first page */
+    u64 physical[2]; /* if bounced: where each page's part goes */
     _Alignas(64) u8 bounce[64];
 };
 bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw);
@@ -96,13 +95,22 @@ bool mem_translate_debug(struct vcpu *v, u64 linear, gpa_t *to);
 void phys_read(struct vm *vm, gpa_t from, void *to, unsigned size);
 void phys_write(struct vm *vm, gpa_t to, const void *from, unsigned size);
 
+/* For the walk alone: writes the low byte of a paging entry (A and D) without dropping translations; declares that TLB
+ * entries derive from the table at `entry` from now on. */
+void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte);
+void phys_watch_table(struct vm *vm, gpa_t entry);
+
 /* Empties the TLB: for CR0, CR3, CR4 and EFER changes, INVLPG. O(1). */
 void tlb_flush(struct vcpu *v);
 
 /* Selects v->tlb.current from CPL, CR4.SMAP and RFLAGS.AC; called by vcpu_update_mode(). */
 void tlb_update_rights(struct vcpu *v);
 
-/* Declares that decoded instructions of a frame are cached from now on; returns its current generation. */
-u32 phys_watch_code(struct vm *vm, gpa_t page);
+/* Finds the host memory that instructions at `linear` are fetched from, to the end of its page, for v->tlb.fetch_rights.
+ * False with the fault recorded; *host is NULL where code lies outside RAM (then read it with phys_read at *page). */
+bool mem_fetch_page(struct vcpu *v, u64 linear, const u8 **host, gpa_t *page);
+
+/* Declares that decoded instructions in [at, at + size) of one RAM page are cached from now on. */
+void phys_watch_code(struct vm *vm, gpa_t at, unsigned size);
 
 #endif

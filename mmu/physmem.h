@@ -17,13 +17,15 @@
 
 /* Frame flags. WATCHED frames get no direct write entries in any TLB: each write passes phys_written(). */
 #define FRAME_CODE 0x1u  /* decoded instructions of it are cached */
-#define FRAME_TABLE 0x2u /* served as a page table in pt_epoch */
+#define FRAME_TABLE 0x2u /* served as a page table in table_epoch */
 #define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE)
 
 struct frame {
     u32 flags;
-    u32 code_generation; /* bumped by each write while FRAME_CODE: cached instructions of older ones are dead */
-    u64 table_epoch;     /* physmem.table_epoch when it last served a walk */
+    u32 code_generation; /* bumped when a write hits a line with code: cached instructions of older ones are dead */
+    u64 code_lines;      /* bit n: decoded instructions lie in bytes [64 n, 64 n + 64) */
+    u64 table_epoch;     /* physmem.epoch when it last served a walk */
+    u64 write_epoch;     /* physmem.epoch when a TLB last got a direct write entry for it */
 };
 
 struct physmem {
@@ -31,7 +33,7 @@ struct physmem {
     u64 size; /* bytes of RAM in total; multiple of 4 KiB */
     u64 low;  /* bytes of RAM below the hole: min(size, 3 GiB) */
     struct frame *frames; /* one per RAM page, indexed by offset >> 12 */
-    u64 table_epoch; /* see mmu/access.c: table frames of older epochs back no TLB entry */
+    u64 epoch; /* counts TLB flushes: frames that served a walk, or got a write entry, in older epochs back no TLB entry */
 };
 
 enum status physmem_create(struct physmem *memory, u64 bytes);

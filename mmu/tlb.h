@@ -2,14 +2,15 @@
  *
  * It is coherent: the guest sees translations as if every access walked its tables. mmu/access.c keeps it
  * so by tracing writes to every frame that served as a page table since the last flush, and frames that
- * hold decoded code. Entries of one of three rights: supervisor, user, and supervisor with RFLAGS.AC set
- * while CR4.SMAP is (an explicit access to user pages is then allowed). */
+ * hold decoded code. Entries are kept apart by rights: supervisor; user; supervisor with RFLAGS.AC set while CR4.SMAP is (an
+ * explicit access to user pages is then allowed); and user with alignment checking on, which is never filled, so that
+ * every access takes the slow path. */
 #ifndef REPRISE_MMU_TLB_H
 #define REPRISE_MMU_TLB_H
 
 #include "core/types.h"
 
-enum tlb_rights { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_RIGHTS };
+enum tlb_rights { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_USER_ALIGNED, TLB_RIGHTS };
 
 enum { TLB_ENTRIES = 1024 };
 

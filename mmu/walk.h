@@ -11,7 +11,8 @@ struct walk_result {
     gpa_t page;     /* guest-physical address of the 4 KiB page that holds the linear address */
     bool writable;  /* a write with the same rights would succeed and D is already set in the leaf */
     bool global;
-    u8 page_shift;  /* 12, 21, 22 or 30: size of the mapping */
+    bool cacheable; /* every table lies in RAM, so that writes to it are seen; else translate anew each time */
+    u8 page_shift;  /* 12, 21, 22 or 30: size of the mapping; 32 without paging */
 };
 
 /* Walks for an access by `rights`; sets A (and D, for writes) bits as the processor does. `linear` must be canonical.

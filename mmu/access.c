@@ -1,0 +1,344 @@
+/* Slow paths of guest memory accesses, and what keeps the TLB and decoded code coherent with memory. */
+#include "mmu/access.h"
+
+#include "core/exception.h"
+#include "core/vm.h"
+#include "mmu/walk.h"
+
+/* ---- Coherence ---------------------------------------------------------------------------------- */
+
+static void drop_all_entries(struct tlb *t)
+{
+    memset(t->entries, 0, sizeof t->entries);
+    t->epoch = 1;
+}
+
+void tlb_flush(struct vcpu *v)
+{
+    struct tlb *t = &v->tlb;
+    if (++t->epoch > PAGE_MASK)
+        drop_all_entries(t);
+    t->fetches++;
+    v->vm->memory.epoch++;
+    v->vm->stats.tlb_flushes++;
+}
+
+void tlb_update_rights(struct vcpu *v)
+{
+    const struct cpu *c = &v->cpu;
+    struct tlb *t = &v->tlb;
+    bool ac = c->rflags & FLAG_AC;
+    if (c->cpl == 3)
+        t->rights = ac && (c->cr0 & CR0_AM) ? TLB_USER_ALIGNED : TLB_USER;
+    else
+        t->rights = ac && (c->cr4 & CR4_SMAP) ? TLB_SUPERVISOR_AC : TLB_SUPERVISOR;
+    u8 fetch = c->cpl == 3 ? TLB_USER : TLB_SUPERVISOR;
+    if (t->fetch_rights != fetch)
+        t->fetches++;
+    t->fetch_rights = fetch;
+    t->current = t->entries[t->rights];
+}
+
+/* Takes the direct write entries for a RAM page out of every TLB, so that writes to it are seen from now on. */
+static void revoke_write_entries(struct vm *vm, u64 offset, struct frame *frame)
+{
+    if (frame->write_epoch != vm->memory.epoch)
+        return;
+    u64 host = (u64)(vm->memory.ram + (offset & ~(u64)PAGE_MASK));
+    for (unsigned n = 0; n < vm->vcpu_count; n++) {
+        struct tlb_entry *e = &vm->vcpu[n]->tlb.entries[0][0];
+        for (unsigned i = 0; i < TLB_RIGHTS * TLB_ENTRIES; i++)
+            if (e[i].write_tag && (e[i].write_tag & ~(u64)PAGE_MASK) + e[i].addend == host)
+                e[i].write_tag = 0;
+    }
+}
+
+static void watch(struct vm *vm, u64 offset, u32 flag)
+{
+    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
+    if (!(frame->flags & FRAME_WATCHED))
+        revoke_write_entries(vm, offset, frame);
+    frame->flags |= flag;
+}
+
+void phys_watch_table(struct vm *vm, gpa_t entry)
+{
+    u64 offset = physmem_offset(&vm->memory, entry);
+    if (offset == UINT64_MAX)
+        return;
+    watch(vm, offset, FRAME_TABLE);
+    vm->memory.frames[offset >> PAGE_SHIFT].table_epoch = vm->memory.epoch;
+}
+
+/* Bits of code_lines that [at, at + size) of a page touches; the range lies in one page. */
+static u64 line_mask(u64 at, unsigned size)
+{
+    unsigned first = (at & PAGE_MASK) >> 6, last = ((at + size - 1) & PAGE_MASK) >> 6;
+    return (~0ull >> (63 - last)) & (~0ull << first);
+}
+
+void phys_watch_code(struct vm *vm, gpa_t at, unsigned size)
+{
+    u64 offset = physmem_offset(&vm->memory, at);
+    if (offset == UINT64_MAX)
+        return;
+    watch(vm, offset, FRAME_CODE);
+    vm->memory.frames[offset >> PAGE_SHIFT].code_lines |= line_mask(offset, size);
+}
+
+/* Bytes of a watched frame have changed: decoded instructions there die, translations that derive from it are dropped. */
+static void code_written(struct frame *frame, u64 offset, unsigned size)
+{
+    if (!(frame->flags & FRAME_CODE) || !(frame->code_lines & line_mask(offset, size)))
+        return;
+    frame->code_generation++;
+    frame->code_lines = 0;
+    frame->flags &= ~FRAME_CODE;
+}
+
+static void ram_written(struct vm *vm, u64 offset, unsigned size)
+{
+    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
+    if (__builtin_expect(!(frame->flags & FRAME_WATCHED), 1))
+        return;
+    code_written(frame, offset, size);
+    if (!(frame->flags & FRAME_TABLE))
+        return;
+    frame->flags &= ~FRAME_TABLE;
+    if (frame->table_epoch == vm->memory.epoch)
+        for (unsigned n = 0; n < vm->vcpu_count; n++)
+            tlb_flush(vm->vcpu[n]);
+}
+
+void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
+{
+    u64 offset = physmem_offset(&vm->memory, entry);
+    if (offset == UINT64_MAX) {
+        phys_write(vm, entry, &low_byte, 1);
+        return;
+    }
+    vm->memory.ram[offset] = low_byte;
+    code_written(&vm->memory.frames[offset >> PAGE_SHIFT], offset, 1);
+}
+
+/* ---- Physical accesses -------------------------------------------------------------------------- */
+
+static unsigned page_part(u64 at, unsigned size)
+{
+    unsigned room = PAGE_SIZE - (unsigned)(at & PAGE_MASK);
+    return size < room ? size : room;
+}
+
+/* Largest naturally aligned power of two, at most 8, at the start of [at, at + size). */
+static unsigned mmio_part(u64 at, unsigned size)
+{
+    unsigned part = 8;
+    while (part > size || (at & (part - 1)))
+        part >>= 1;
+    return part;
+}
+
+/* [at, at + size) lies in one page. */
+static void page_read(struct vm *vm, u64 at, u8 *to, unsigned size)
+{
+    const u8 *host = physmem_pointer(&vm->memory, gpa(at));
+    if (host) {
+        memcpy(to, host, size);
+        return;
+    }
+    for (unsigned done = 0, part; done < size; done += part) {
+        part = mmio_part(at + done, size - done);
+        u64 value = vm_mmio_read(vm, gpa(at + done), part);
+        memcpy(to + done, &value, part);
+    }
+}
+
+static void page_write(struct vm *vm, u64 at, const u8 *from, unsigned size)
+{
+    u64 offset = physmem_offset(&vm->memory, gpa(at));
+    if (offset != UINT64_MAX) {
+        memcpy(vm->memory.ram + offset, from, size);
+        ram_written(vm, offset, size);
+        return;
+    }
+    for (unsigned done = 0, part; done < size; done += part) {
+        part = mmio_part(at + done, size - done);
+        u64 value = 0;
+        memcpy(&value, from + done, part);
+        vm_mmio_write(vm, gpa(at + done), value, part);
+    }
+}
+
+void phys_read(struct vm *vm, gpa_t from, void *to, unsigned size)
+{
+    for (unsigned done = 0, part; done < size; done += part) {
+        part = page_part(from.raw + done, size - done);
+        page_read(vm, from.raw + done, (u8 *)to + done, part);
+    }
+}
+
+void phys_write(struct vm *vm, gpa_t to, const void *from, unsigned size)
+{
+    for (unsigned done = 0, part; done < size; done += part) {
+        part = page_part(to.raw + done, size - done);
+        page_write(vm, to.raw + done, (const u8 *)from + done, part);
+    }
+}
+
+/* ---- Translation -------------------------------------------------------------------------------- */
+
+/* Remembers a translation, for what it proves: reads, writes (if D is set), or fetches. */
+static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk, enum access access, enum tlb_rights rights)
+{
+    struct vm *vm = v->vm;
+    u64 offset = physmem_offset(&vm->memory, walk->page);
+    if (offset == UINT64_MAX || !walk->cacheable || rights == TLB_USER_ALIGNED || debug_data_armed(&v->cpu))
+        return;
+    struct tlb_entry *e = tlb_slot(v->tlb.entries[rights], linear);
+    u64 page = linear & ~(u64)PAGE_MASK, tag = page | v->tlb.epoch;
+    if (e->read_tag != tag && e->fetch_tag != tag)
+        *e = (struct tlb_entry){0};
+    e->addend = (u64)(vm->memory.ram + offset) - page;
+    if (access == ACCESS_FETCH) {
+        e->fetch_tag = tag;
+        return;
+    }
+    e->read_tag = tag;
+    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
+    if (walk->writable && !(frame->flags & FRAME_WATCHED)) {
+        e->write_tag = tag;
+        frame->write_epoch = vm->memory.epoch;
+    }
+}
+
+/* The guest-physical address behind `linear`, with rights checked, A and D set. False: #PF recorded. */
+static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights, u64 *physical)
+{
+    struct tlb_entry *e = tlb_slot(v->tlb.entries[rights], linear);
+    u64 tag = (linear & ~(u64)PAGE_MASK) | v->tlb.epoch;
+    u64 have = access == ACCESS_READ ? e->read_tag : access == ACCESS_WRITE ? e->write_tag : e->fetch_tag;
+    struct vm *vm = v->vm;
+    if (have == tag) {
+        u64 offset = linear + e->addend - (u64)vm->memory.ram;
+        *physical = offset < vm->memory.low ? offset : offset - vm->memory.low + PHYS_HOLE_END;
+        return true;
+    }
+    vm->stats.tlb_misses++;
+    struct walk_result walk = walk_guest(v, linear, access, rights, true);
+    if (!walk.ok) {
+        fault_page(v, linear, walk.error);
+        return false;
+    }
+    tlb_fill(v, linear, &walk, access, rights);
+    *physical = walk.page.raw | (linear & PAGE_MASK);
+    return true;
+}
+
+/* An access split at the page boundary: one or two pieces, each within a page. */
+struct pieces {
+    unsigned first; /* bytes in the first page */
+    u64 physical[2];
+};
+
+static u64 linear_add(const struct vcpu *v, u64 linear, unsigned bytes)
+{
+    u64 sum = linear + bytes;
+    return v->mode == CODE_64 ? sum : (u32)sum; /* linear addresses wrap at 4 GiB outside 64-bit mode */
+}
+
+static bool misaligned(u64 linear, unsigned size)
+{
+    return (size & (size - 1)) == 0 && size <= 8 && (linear & (size - 1));
+}
+
+static bool translate_pieces(struct vcpu *v, u64 linear, unsigned size, enum access access, enum tlb_rights rights,
+                             struct pieces *p)
+{
+    if (rights == TLB_USER_ALIGNED && misaligned(linear, size)) {
+        fault_error(v, VEC_AC, 0);
+        return false;
+    }
+    p->first = page_part(linear, size);
+    if (!translate(v, linear, access, rights, &p->physical[0]))
+        return false;
+    if (p->first < size && !translate(v, linear_add(v, linear, p->first), access, rights, &p->physical[1]))
+        return false;
+    if (__builtin_expect(debug_data_armed(&v->cpu), 0) && access != ACCESS_FETCH)
+        debug_match_data(v, linear, size, access == ACCESS_WRITE);
+    return true;
+}
+
+bool mem_read_slow(struct vcpu *v, u64 linear, void *to, unsigned size, enum tlb_rights rights)
+{
+    struct pieces p;
+    if (!translate_pieces(v, linear, size, ACCESS_READ, rights, &p))
+        return false;
+    page_read(v->vm, p.physical[0], to, p.first);
+    if (p.first < size)
+        page_read(v->vm, p.physical[1], (u8 *)to + p.first, size - p.first);
+    return true;
+}
+
+static void write_pieces(struct vm *vm, const struct pieces *p, const u8 *from, unsigned size)
+{
+    page_write(vm, p->physical[0], from, p->first);
+    if (p->first < size)
+        page_write(vm, p->physical[1], from + p->first, size - p->first);
+}
+
+bool mem_write_slow(struct vcpu *v, u64 linear, const void *from, unsigned size, enum tlb_rights rights)
+{
+    struct pieces p;
+    if (!translate_pieces(v, linear, size, ACCESS_WRITE, rights, &p))
+        return false;
+    write_pieces(v->vm, &p, from, size);
+    return true;
+}
+
+bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
+{
+    struct pieces p;
+    if (!translate_pieces(v, linear, size, ACCESS_WRITE, (enum tlb_rights)v->tlb.rights, &p))
+        return false;
+    page_read(v->vm, p.physical[0], rmw->bounce, p.first);
+    if (p.first < size)
+        page_read(v->vm, p.physical[1], rmw->bounce + p.first, size - p.first);
+    rmw->host = rmw->bounce;
+    rmw->bounced = true;
+    rmw->size = (u8)size;
+    rmw->first = (u8)p.first;
+    rmw->physical[0] = p.physical[0];
+    rmw->physical[1] = p.physical[1];
+    return true;
+}
+
+void mem_rmw_end_slow(struct vcpu *v, struct mem_rmw *rmw)
+{
+    struct pieces p = {.first = rmw->first, .physical = {rmw->physical[0], rmw->physical[1]}};
+    write_pieces(v->vm, &p, rmw->bounce, rmw->size);
+}
+
+bool mem_probe(struct vcpu *v, u64 linear, unsigned size, enum access access, enum tlb_rights rights)
+{
+    u64 physical;
+    unsigned first = page_part(linear, size);
+    return translate(v, linear, access, rights, &physical) &&
+           (first == size || translate(v, linear_add(v, linear, first), access, rights, &physical));
+}
+
+bool mem_translate_debug(struct vcpu *v, u64 linear, gpa_t *to)
+{
+    struct walk_result walk = walk_guest(v, linear, ACCESS_READ, TLB_SUPERVISOR_AC, false);
+    *to = gpa(walk.page.raw | (linear & PAGE_MASK));
+    return walk.ok;
+}
+
+bool mem_fetch_page(struct vcpu *v, u64 linear, const u8 **host, gpa_t *page)
+{
+    u64 physical;
+    if (!translate(v, linear, ACCESS_FETCH, (enum tlb_rights)v->tlb.fetch_rights, &physical))
+        return false;
+    *page = gpa(physical & ~(u64)PAGE_MASK);
+    *host = physmem_pointer(&v->vm->memory, *page);
+    return true;
+}

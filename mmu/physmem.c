@@ -1,0 +1,72 @@
+#include "mmu/physmem.h"
+
+#include "core/host.h"
+
+enum status physmem_create(struct physmem *memory, u64 bytes)
+{
+    u64 frames_bytes = (bytes >> PAGE_SHIFT) * sizeof(struct frame);
+    u8 *ram = host_alloc(bytes);
+    struct frame *frames = host_alloc(frames_bytes);
+    if (!ram || !frames) {
+        if (ram)
+            host_free(ram, bytes);
+        if (frames)
+            host_free(frames, frames_bytes);
+        return STATUS_NO_MEMORY;
+    }
+    *memory = (struct physmem){
+        .ram = ram,
+        .size = bytes,
+        .low = bytes < PHYS_HOLE_BEGIN ? bytes : PHYS_HOLE_BEGIN,
+        .frames = frames,
+        .epoch = 1,
+    };
+    return STATUS_OK;
+}
+
+void physmem_destroy(struct physmem *memory)
+{
+    host_free(memory->ram, memory->size);
+    host_free(memory->frames, (memory->size >> PAGE_SHIFT) * sizeof(struct frame));
+}
+
+/* Bytes of [at, at + bytes) that lie in at's page. */
+static u64 page_part(u64 at, u64 bytes)
+{
+    u64 room = PAGE_SIZE - (at & PAGE_MASK);
+    return bytes < room ? bytes : room;
+}
+
+bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes)
+{
+    if (from.raw + bytes < from.raw)
+        return false;
+    for (u64 done = 0, part; done < bytes; done += part) {
+        part = page_part(from.raw + done, bytes - done);
+        if (physmem_offset(m, gpa(from.raw + done)) == UINT64_MAX)
+            return false;
+    }
+    return true;
+}
+
+bool physmem_load(struct physmem *m, gpa_t to, const void *from, u64 bytes)
+{
+    if (!physmem_is_ram(m, to, bytes))
+        return false;
+    for (u64 done = 0, part; done < bytes; done += part) {
+        part = page_part(to.raw + done, bytes - done);
+        memcpy(physmem_pointer(m, gpa(to.raw + done)), (const u8 *)from + done, part);
+    }
+    return true;
+}
+
+bool physmem_zero(struct physmem *m, gpa_t to, u64 bytes)
+{
+    if (!physmem_is_ram(m, to, bytes))
+        return false;
+    for (u64 done = 0, part; done < bytes; done += part) {
+        part = page_part(to.raw + done, bytes - done);
+        memset(physmem_pointer(m, gpa(to.raw + done)), 0, part);
+    }
+    return true;
+}
