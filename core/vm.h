@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/cpuid.h"
 #include "core/engine.h"
+#include "core/trace.h"
 #include "core/vcpu.h"
 #include "devices/chipset_state.h"
 #include "devices/device.h"
@@ -46,6 +47,7 @@ struct vm {
     struct vm_config config;
     enum device_request request; /* raised during the current instruction */
     u32 exit_value;
+    const struct tracer *tracer; /* core/trace.h; NULL: nobody asks */
     struct vm_stats stats;
 };
 
