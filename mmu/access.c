@@ -32,10 +32,8 @@ void tlb_update_rights(struct vcpu *v)
         t->rights = ac && (c->cr0 & CR0_AM) ? TLB_USER_ALIGNED : TLB_USER;
     else
         t->rights = ac && (c->cr4 & CR4_SMAP) ? TLB_SUPERVISOR_AC : TLB_SUPERVISOR;
-    u8 fetch = c->cpl == 3 ? TLB_USER : TLB_SUPERVISOR;
-    if (t->fetch_rights != fetch)
-        t->fetches++;
-    t->fetch_rights = fetch;
+    t->fetch_rights = c->cpl == 3 ? TLB_USER : TLB_SUPERVISOR;
+    t->fetches++; /* CS may have changed as well */
     t->current = t->entries[t->rights];
 }
 

@@ -162,7 +162,7 @@ static struct walk_result walk_tables(struct vcpu *v, u64 linear, enum access ac
         table = pdpte & ADDRESS_MASK;
     }
     struct rights rights = {true, true, true};
-    struct path path;
+    struct path path = {.depth = 0};
     bool cacheable = true;
     for (unsigned l = 0; l < f->levels; l++) {
         const struct level *level = &f->level[l];

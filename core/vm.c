@@ -1,0 +1,164 @@
+#include "core/vm.h"
+
+#include "core/exception.h"
+#include "core/host.h"
+#include "devices/chipset.h"
+#include "mmu/access.h"
+#include "sbe/fpu.h"
+
+enum { MIN_RAM = 1 << 20 };
+
+static enum status vcpu_create(struct vm *vm, u32 index)
+{
+    struct vcpu *v = host_alloc(sizeof *v);
+    if (!v)
+        return STATUS_NO_MEMORY;
+    v->vm = vm;
+    v->index = index;
+    v->tlb.epoch = 1;
+    v->tlb.current = v->tlb.entries[TLB_SUPERVISOR];
+    enum status status = vm->config.engine->create(v);
+    if (status != STATUS_OK) {
+        host_free(v, sizeof *v);
+        return status;
+    }
+    vm->vcpu[index] = v;
+    vm->vcpu_count = index + 1;
+    return STATUS_OK;
+}
+
+enum status vm_create(struct vm **result, const struct vm_config *config)
+{
+    if (config->ram_bytes < MIN_RAM || config->ram_bytes % MIN_RAM)
+        return STATUS_BAD_ARGUMENT;
+    if (cpu_model_missing_on_host(config->model) != FEAT_BASE)
+        return STATUS_UNSUPPORTED;
+    struct vm *vm = host_alloc(sizeof *vm);
+    if (!vm)
+        return STATUS_NO_MEMORY;
+    vm->config = *config;
+    enum status status = physmem_create(&vm->memory, config->ram_bytes);
+    if (status == STATUS_OK) {
+        status = vcpu_create(vm, 0);
+        if (status != STATUS_OK)
+            physmem_destroy(&vm->memory);
+    }
+    if (status != STATUS_OK) {
+        host_free(vm, sizeof *vm);
+        return status;
+    }
+    vm_reset(vm);
+    *result = vm;
+    return STATUS_OK;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    for (unsigned n = 0; n < vm->vcpu_count; n++) {
+        fpu_park(vm->vcpu[n]);
+        vm->config.engine->destroy(vm->vcpu[n]);
+        host_free(vm->vcpu[n], sizeof *vm->vcpu[n]);
+    }
+    physmem_destroy(&vm->memory);
+    host_free(vm, sizeof *vm);
+}
+
+void vm_reset(struct vm *vm)
+{
+    for (unsigned n = 0; n < vm->vcpu_count; n++) {
+        struct vcpu *v = vm->vcpu[n];
+        u64 icount = v->cpu.icount; /* time goes on */
+        fpu_park(v);
+        cpu_reset(&v->cpu, vm->config.model);
+        v->cpu.icount = icount;
+        tlb_flush(v);
+        vcpu_update_mode(v);
+    }
+    vm->request = REQUEST_NONE;
+    chipset_reset(vm);
+}
+
+/* The icount at which virtual time reaches `ns`, if the processor executes until then. */
+static u64 icount_at(const struct vm *vm, u64 ns)
+{
+    return ns == CLOCK_NEVER ? UINT64_MAX : ns - vm->clock.skipped_ns;
+}
+
+static bool take_request(struct vm *vm, enum vm_stop *stop)
+{
+    enum device_request request = vm->request;
+    vm->request = REQUEST_NONE;
+    switch (request) {
+    case REQUEST_NONE: return false;
+    case REQUEST_POWER_OFF: *stop = VM_STOP_POWER_OFF; return true;
+    case REQUEST_DEBUG_EXIT: *stop = VM_STOP_DEBUG_EXIT; return true;
+    case REQUEST_RESET:
+    case REQUEST_INIT: *stop = VM_STOP_RESET; return true;
+    }
+    return false;
+}
+
+static bool can_interrupt(const struct cpu *c)
+{
+    return (c->rflags & FLAG_IF) && !c->int_shadow && !c->mov_ss_shadow;
+}
+
+/* Delivers what may be delivered at this boundary. Returns true if an interrupt waits only for a shadow to pass. */
+static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
+{
+    struct cpu *c = &v->cpu;
+    if (c->nmi_pending && !c->nmi_blocked && !c->mov_ss_shadow) {
+        c->nmi_pending = 0;
+        c->activity = ACTIVITY_RUNNING;
+        exception_deliver(v, &(struct event){.vector = VEC_NMI, .type = EVENT_NMI});
+    }
+    if (!(c->rflags & FLAG_IF) || !chipset_interrupt_pending(vm, v))
+        return false;
+    if (!can_interrupt(c))
+        return true;
+    c->activity = ACTIVITY_RUNNING;
+    struct event event = {.vector = chipset_interrupt_acknowledge(vm, v), .type = EVENT_EXTERNAL};
+    vm->stats.interrupts++;
+    exception_deliver(v, &event);
+    return false;
+}
+
+u64 vm_wake_time(struct vm *vm) { return chipset_deadline(vm); }
+
+void vm_skip_to(struct vm *vm, u64 ns)
+{
+    u64 now = vm_now(vm);
+    if (ns > now)
+        vm->clock.skipped_ns += ns - now;
+}
+
+enum vm_stop vm_run(struct vm *vm, u64 until)
+{
+    struct vcpu *v = vm->vcpu[0];
+    struct cpu *c = &v->cpu;
+    for (;;) {
+        enum vm_stop stop;
+        if (take_request(vm, &stop))
+            return stop;
+        if (host_stop_requested())
+            return VM_STOP_HOST;
+        u64 deadline = chipset_deadline(vm);
+        if (deadline <= vm_now(vm)) {
+            chipset_tick(vm);
+            deadline = chipset_deadline(vm);
+        }
+        bool shadowed = deliver_interrupts(vm, v);
+        if (c->activity == ACTIVITY_SHUTDOWN)
+            return VM_STOP_TRIPLE_FAULT;
+        if (c->activity == ACTIVITY_HALTED)
+            return c->rflags & FLAG_IF ? VM_STOP_WAIT_INPUT : VM_STOP_IDLE;
+        if (c->icount >= until)
+            return VM_STOP_ICOUNT;
+        u64 timer = icount_at(vm, deadline);
+        v->stop_at = timer < until ? timer : until;
+        if (shadowed)
+            v->stop_at = c->icount + 1;
+        vm->config.engine->run(v);
+        fpu_park(v);
+    }
+}

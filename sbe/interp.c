@@ -1,0 +1,307 @@
+/* Run loop of the interpreter.
+ *
+ * Decoded instructions are kept in a direct-mapped cache, keyed by where in RAM their bytes lie and by code mode; a write to
+ * the 64-byte lines they come from changes the frame's code generation and so kills them. Instructions that cross a
+ * page, or lie outside RAM, are decoded each time. */
+#include "sbe/interp.h"
+
+#include "core/exception.h"
+#include "core/panic.h"
+#include "core/vm.h"
+#include "sbe/decode.h"
+#include "sbe/exec.h"
+#include "sbe/fpu.h"
+
+enum { CACHE_BITS = 15, CACHE_ENTRIES = 1 << CACHE_BITS };
+
+struct cached_insn {
+    u64 key; /* offset in RAM << 2 | code mode, plus 1 so that a zeroed entry matches nothing */
+    u32 generation;
+    struct insn insn;
+};
+
+/* The page that instructions are being fetched from. */
+struct code_page {
+    u64 linear;    /* page-aligned; 1 if none */
+    u64 fetches;   /* tlb.fetches when it was looked up */
+    u64 first, end; /* offsets in the page between which CS's limit lets instructions lie */
+    u64 ram_offset; /* UINT64_MAX if not RAM */
+    const u8 *host;
+    const struct frame *frame;
+    gpa_t page;
+};
+
+struct interp {
+    struct code_page code;
+    struct cached_insn cache[CACHE_ENTRIES];
+};
+
+static enum status interp_create(struct vcpu *v)
+{
+    v->interp = host_alloc(sizeof(struct interp));
+    if (!v->interp)
+        return STATUS_NO_MEMORY;
+    v->interp->code.linear = 1;
+    enum status status = fpu_thunks_create(v);
+    if (status != STATUS_OK) {
+        host_free(v->interp, sizeof(struct interp));
+        v->interp = NULL;
+    }
+    return status;
+}
+
+static void interp_destroy(struct vcpu *v)
+{
+    fpu_thunks_destroy(v);
+    host_free(v->interp, sizeof(struct interp));
+    v->interp = NULL;
+}
+
+/* ---- Handlers of the loop itself ---------------------------------------------------------------- */
+
+enum exec op_invalid(struct vcpu *v, const struct insn *i)
+{
+    (void)i;
+    return fault_ud(v);
+}
+
+static unsigned size_index(const struct insn *i) { return (unsigned)__builtin_ctz(i->opsize); }
+
+/* For rows that depend on privilege or FPU state: what insn_forbidden() checks, then the row's handler. */
+static enum exec run_checked(struct vcpu *v, const struct insn *i)
+{
+    if (insn_forbidden(v, i))
+        return EXEC_FAULT;
+    return interp_handlers[i->row][size_index(i)](v, i);
+}
+
+static insn_handler handler_for(const struct insn *i)
+{
+    const struct isa_row *row = &isa_rows[i->row];
+    u32 checked = A_CPL0 | A_PROT | A_X87 | A_WAITING | A_MMX | A_SSE;
+    if (row->feature != FEAT_BASE || (row->attributes & checked))
+        return run_checked;
+    return interp_handlers[i->row][size_index(i)];
+}
+
+/* ---- Fetch -------------------------------------------------------------------------------------- */
+
+/* Makes it->code describe the page of CS:RIP. False with the fault recorded. */
+static bool code_page_enter(struct vcpu *v, u64 linear)
+{
+    const struct segment *cs = &v->cpu.seg[SEG_CS];
+    struct code_page *p = &v->interp->code;
+    p->linear = 1;
+    if (v->mode == CODE_64 ? !canonical(linear) : v->cpu.rip > cs->limit) {
+        fault_gp(v, 0);
+        return false;
+    }
+    if (!mem_fetch_page(v, linear, &p->host, &p->page))
+        return false;
+    u64 at = linear & PAGE_MASK;
+    p->first = 0;
+    p->end = PAGE_SIZE;
+    if (v->mode != CODE_64) {
+        u64 before = v->cpu.rip, after = (u64)cs->limit - v->cpu.rip + 1;
+        p->first = before < at ? at - before : 0;
+        p->end = after < PAGE_SIZE - at ? at + after : PAGE_SIZE;
+    }
+    p->ram_offset = physmem_offset(&v->vm->memory, p->page);
+    p->frame = physmem_frame(&v->vm->memory, p->page);
+    p->fetches = v->tlb.fetches;
+    p->linear = linear & ~(u64)PAGE_MASK;
+    return true;
+}
+
+/* Linear address of CS:RIP. */
+static inline u64 code_linear(const struct vcpu *v)
+{
+    if (v->mode == CODE_64)
+        return v->cpu.rip;
+    return (u32)(v->cpu.seg[SEG_CS].base + v->cpu.rip);
+}
+
+static inline bool code_page_current(const struct vcpu *v, u64 linear)
+{
+    const struct code_page *p = &v->interp->code;
+    return p->linear == (linear & ~(u64)PAGE_MASK) && p->fetches == v->tlb.fetches;
+}
+
+/* Copies instruction bytes that lie in the current code page. */
+static unsigned fetch_from_page(struct vcpu *v, u64 at, u8 *bytes)
+{
+    const struct code_page *p = &v->interp->code;
+    u64 room = at < p->end ? p->end - at : 0;
+    unsigned n = room < INSN_MAX ? (unsigned)room : INSN_MAX;
+    if (p->host)
+        memcpy(bytes, p->host + at, n);
+    else
+        phys_read(v->vm, gpa(p->page.raw + at), bytes, n);
+    return n;
+}
+
+/* The instruction goes on beyond the page or the limit: fetches the rest. False with the fault recorded. */
+static bool fetch_beyond(struct vcpu *v, u64 linear, u8 *bytes, unsigned *available)
+{
+    u64 at = linear & PAGE_MASK, first = PAGE_SIZE - at;
+    if (first != *available) { /* the segment limit ended it, not the page */
+        fault_gp(v, 0);
+        return false;
+    }
+    u64 next = linear + first;
+    if (v->mode != CODE_64) {
+        next = (u32)next;
+        if (v->cpu.rip + first > v->cpu.seg[SEG_CS].limit) {
+            fault_gp(v, 0);
+            return false;
+        }
+    } else if (!canonical(next)) {
+        fault_gp(v, 0);
+        return false;
+    }
+    const u8 *host;
+    gpa_t page;
+    if (!mem_fetch_page(v, next, &host, &page))
+        return false;
+    unsigned more = INSN_MAX - (unsigned)first;
+    u64 limit_room = (u64)v->cpu.seg[SEG_CS].limit - (v->cpu.rip + first) + 1;
+    if (v->mode != CODE_64 && limit_room < more)
+        more = (unsigned)limit_room;
+    if (host)
+        memcpy(bytes + first, host, more);
+    else
+        phys_read(v->vm, page, bytes + first, more);
+    *available = (unsigned)first + more;
+    return true;
+}
+
+static bool decode_failed(struct vcpu *v, enum decode result)
+{
+    if (result == DECODE_TOO_LONG || result == DECODE_TRUNCATED)
+        fault_gp(v, 0); /* over 15 bytes, or over the limit of CS */
+    else
+        fault_ud(v);
+    return false;
+}
+
+/* Decodes at `linear`, whose page is current. *cacheable: all bytes lie in this page of RAM. */
+static bool decode_here(struct vcpu *v, u64 linear, struct insn *insn, bool *cacheable)
+{
+    u8 bytes[INSN_MAX];
+    unsigned available = fetch_from_page(v, linear & PAGE_MASK, bytes);
+    enum decode result = decode(bytes, available, (enum code_mode)v->mode, insn);
+    *cacheable = result == DECODE_OK && v->interp->code.host;
+    if (result == DECODE_TRUNCATED && available < INSN_MAX) {
+        if (!fetch_beyond(v, linear, bytes, &available))
+            return false;
+        result = decode(bytes, available, (enum code_mode)v->mode, insn);
+    }
+    v->vm->stats.decodes++;
+    if (result != DECODE_OK)
+        return decode_failed(v, result);
+    insn->handler = handler_for(insn);
+    return true;
+}
+
+bool interp_fetch(struct vcpu *v, struct insn *insn)
+{
+    u64 linear = code_linear(v);
+    bool cacheable;
+    if (!code_page_current(v, linear) && !code_page_enter(v, linear))
+        return false;
+    return decode_here(v, linear, insn, &cacheable);
+}
+
+/* The decoded instruction at CS:RIP, from the cache or decoded into *spare. NULL with the fault recorded. */
+static inline const struct insn *fetch(struct vcpu *v, struct insn *spare)
+{
+    u64 linear = code_linear(v);
+    struct interp *it = v->interp;
+    if (__builtin_expect(!code_page_current(v, linear), 0) && !code_page_enter(v, linear))
+        return NULL;
+    u64 at = linear & PAGE_MASK;
+    u64 offset = it->code.ram_offset + at;
+    u64 key = (offset << 2 | v->mode) + 1;
+    struct cached_insn *slot = &it->cache[offset & (CACHE_ENTRIES - 1)];
+    if (__builtin_expect(slot->key == key && slot->generation == it->code.frame->code_generation &&
+                             at + slot->insn.length <= it->code.end && at >= it->code.first,
+                         1))
+        return &slot->insn;
+    bool cacheable;
+    if (at < it->code.first || at >= it->code.end) {
+        fault_gp(v, 0);
+        return NULL;
+    }
+    if (!decode_here(v, linear, spare, &cacheable))
+        return NULL;
+    if (!cacheable || it->code.ram_offset == UINT64_MAX)
+        return spare;
+    phys_watch_code(v->vm, gpa(it->code.page.raw + at), spare->length);
+    *slot = (struct cached_insn){.key = key, .generation = it->code.frame->code_generation, .insn = *spare};
+    return &slot->insn;
+}
+
+/* ---- Execution ---------------------------------------------------------------------------------- */
+
+static inline enum exec execute(struct vcpu *v, const struct insn *i)
+{
+    enum exec result = i->handler(v, i);
+    if (__builtin_expect(result == EXEC_NEXT, 1)) {
+        v->cpu.rip = (v->cpu.rip + i->length) & v->rip_mask;
+        v->cpu.icount++;
+    } else if (result == EXEC_JUMP) {
+        v->cpu.icount++;
+    }
+    return result;
+}
+
+void interp_step(struct vcpu *v)
+{
+    struct cpu *c = &v->cpu;
+    struct insn spare;
+    bool tf = c->rflags & FLAG_TF;
+    c->int_shadow = 0;
+    c->mov_ss_shadow = 0;
+    if (debug_check_fetch(v)) {
+        exception_deliver_fault(v);
+        return;
+    }
+    const struct insn *i = fetch(v, &spare);
+    if (!i) {
+        exception_deliver_fault(v);
+        return;
+    }
+    c->rflags &= ~FLAG_RF;
+    enum exec result = execute(v, i);
+    if (result == EXEC_FAULT)
+        exception_deliver_fault(v);
+    else
+        debug_deliver_traps(v, tf);
+    vcpu_update_mode(v);
+}
+
+static enum stop interp_run(struct vcpu *v)
+{
+    struct insn spare;
+    while (v->cpu.icount < v->stop_at) {
+        if (__builtin_expect(v->stepping, 0)) {
+            interp_step(v);
+            continue;
+        }
+        const struct insn *i = fetch(v, &spare);
+        if (__builtin_expect(!i || execute(v, i) == EXEC_FAULT, 0))
+            exception_deliver_fault(v);
+    }
+    v->vm->stats.engine_exits++;
+    if (v->cpu.activity == ACTIVITY_SHUTDOWN)
+        return STOP_SHUTDOWN;
+    return v->cpu.activity == ACTIVITY_HALTED ? STOP_HALTED : STOP_BUDGET;
+}
+
+const struct engine engine_interp = {
+    .name = "interp",
+    .summary = "the interpreter: readable, exact, the executable specification",
+    .create = interp_create,
+    .destroy = interp_destroy,
+    .run = interp_run,
+};

@@ -1,0 +1,18 @@
+/* The interpreter: the executable specification of the processor, one decoded instruction after another. */
+#ifndef REPRISE_SBE_INTERP_H
+#define REPRISE_SBE_INTERP_H
+
+#include "core/engine.h"
+#include "sbe/insn.h"
+
+/* Handler of each row by operand size (index: log2 of bytes); generated from isa.def. */
+extern const insn_handler interp_handlers[][4];
+
+/* Executes exactly one instruction, or delivers exactly one fault, with every debug feature honoured. */
+void interp_step(struct vcpu *v);
+
+/* Fetches and decodes the instruction at CS:RIP into *insn, handler included. False with the fault recorded. For run
+ * loops, tests and tracers; sets A bits as a fetch does. */
+bool interp_fetch(struct vcpu *v, struct insn *insn);
+
+#endif
