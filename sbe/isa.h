@@ -7,6 +7,7 @@
 
 #include "core/cpuid.h"
 #include "core/types.h"
+#include "core/x86.h"
 
 /* Opcode maps. */
 enum isa_map { MAP_1B, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX_0F, MAP_VEX_0F38, MAP_VEX_0F3A, MAP_COUNT };
@@ -52,6 +53,22 @@ enum isa_operand {
 
 enum { ISA_OPERANDS = 4 };
 
+/* Where an operand is, and how wide: the columns of operands.def, explained there. */
+enum isa_operand_kind {
+    OPK_NONE, OPK_GREG, OPK_GRM, OPK_GREGONLY, OPK_MEM, OPK_OPREG, OPK_FIXED, OPK_IMM, OPK_SIMM, OPK_REL, OPK_FAR,
+    OPK_MOFFS, OPK_SREG, OPK_CREG, OPK_DREG, OPK_SRC, OPK_DST, OPK_XREG, OPK_XRM, OPK_XRMREG, OPK_MREG, OPK_MRM,
+    OPK_MRMREG, OPK_XVVVV, OPK_GVVVV, OPK_ST0, OPK_STI, OPK_ONE
+};
+enum isa_operand_size {
+    OPZ_NONE, OPZ_B, OPZ_W, OPZ_D, OPZ_Q, OPZ_T, OPZ_DQ, OPZ_V, OPZ_Z, OPZ_Y, OPZ_P, OPZ_S, OPZ_A, OPZ_N, OPZ_ENV,
+    OPZ_SAVE, OPZ_FX, OPZ_LINE, OPZ_ADDR
+};
+struct isa_operand_info {
+    u8 kind, size; /* enum isa_operand_kind, enum isa_operand_size */
+    const char *text;
+};
+extern const struct isa_operand_info isa_operands[OPD_COUNT];
+
 /* Attributes. */
 #define A_LOCK 0x00001u   /* LOCK allowed when the destination is memory; without this: #UD */
 #define A_REP 0x00002u    /* F3 and F2 repeat (INS, OUTS, MOVS, STOS, LODS) */
@@ -72,6 +89,10 @@ enum { ISA_OPERANDS = 4 };
 #define A_NATIVE 0x10000u /* interpreter executes it on the host unit by sbe/fpu.h */
 #define A_PLUSCC 0x20000u /* sixteen opcodes: the low four bits are a condition */
 #define A_IGN66 0x40000u  /* 66 is ignored */
+#define A_VEX_L0 0x80000u  /* VEX rows: VEX.L must be 0; neither this nor A_VEX_L1: L is ignored */
+#define A_VEX_L1 0x100000u /* VEX rows: VEX.L must be 1 */
+#define A_VEX_W0 0x200000u /* VEX rows: VEX.W must be 0; neither this nor A_VEX_W1: W is ignored, or an operand size */
+#define A_VEX_W1 0x400000u /* VEX rows: VEX.W must be 1 */
 
 /* Flags read, written (including left undefined), and left undefined. */
 #define F_NONE 0u
@@ -105,7 +126,8 @@ struct isa_row {
     const char *mnemonic; /* lower case, as the SDM; for +cc rows the stem ("j", "set", "cmov") */
 };
 
-/* Row identifiers are positions in isa.def. isa_rows[ISA_INVALID] matches nothing. */
+/* Row identifiers are positions in isa.def, from 0; ISA_INVALID names none. */
+#define ISA_INVALID 0xffffu
 extern const struct isa_row isa_rows[];
 extern const unsigned isa_row_count;
 
