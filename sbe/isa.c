@@ -21,8 +21,9 @@ const struct isa_operand_info isa_operands[OPD_COUNT] = {
      .attributes = (row_attributes), flags, .mnemonic = (row_mnemonic)},
 
 const struct isa_row isa_rows[] = {
+    {.modes = 0, .mnemonic = "(invalid)"}, /* ISA_INVALID */
 #include "sbe/isa.def"
 };
 const unsigned isa_row_count = ARRAY_LEN(isa_rows);
 
-_Static_assert(ARRAY_LEN(isa_rows) < ISA_INVALID, "row numbers fit struct insn");
+_Static_assert(ARRAY_LEN(isa_rows) <= UINT16_MAX, "row numbers fit struct insn");

@@ -126,8 +126,8 @@ struct isa_row {
     const char *mnemonic; /* lower case, as the SDM; for +cc rows the stem ("j", "set", "cmov") */
 };
 
-/* Row identifiers are positions in isa.def, from 0; ISA_INVALID names none. */
-#define ISA_INVALID 0xffffu
+/* Row identifiers are positions in isa.def, counted from 1. isa_rows[ISA_INVALID] exists and matches nothing. */
+#define ISA_INVALID 0u
 extern const struct isa_row isa_rows[];
 extern const unsigned isa_row_count;
 
