@@ -49,12 +49,24 @@ bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes)
     return true;
 }
 
+/* Loaders may run again after a reset: what was decoded from the frame's old contents is dead. */
+static void forget_code(struct physmem *m, gpa_t page)
+{
+    struct frame *frame = physmem_frame(m, page);
+    if (!(frame->flags & FRAME_CODE))
+        return;
+    frame->code_generation++;
+    frame->code_lines = 0;
+    frame->flags &= ~FRAME_CODE;
+}
+
 bool physmem_load(struct physmem *m, gpa_t to, const void *from, u64 bytes)
 {
     if (!physmem_is_ram(m, to, bytes))
         return false;
     for (u64 done = 0, part; done < bytes; done += part) {
         part = page_part(to.raw + done, bytes - done);
+        forget_code(m, gpa(to.raw + done));
         memcpy(physmem_pointer(m, gpa(to.raw + done)), (const u8 *)from + done, part);
     }
     return true;
@@ -66,6 +78,7 @@ bool physmem_zero(struct physmem *m, gpa_t to, u64 bytes)
         return false;
     for (u64 done = 0, part; done < bytes; done += part) {
         part = page_part(to.raw + done, bytes - done);
+        forget_code(m, gpa(to.raw + done));
         memset(physmem_pointer(m, gpa(to.raw + done)), 0, part);
     }
     return true;
