@@ -1,1 +1,18 @@
 # The metal image: the same portable modules, linked with metal/ instead of sim/.
+file(GLOB METAL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/metal/*.c ${CMAKE_SOURCE_DIR}/metal/*.S)
+set(METAL_FLAGS -fno-pic -fno-pie -mcmodel=small -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables)
+portable_library(portable_metal ${METAL_FLAGS})
+add_executable(reprise.elf64 ${METAL_SOURCES})
+target_compile_options(reprise.elf64 PRIVATE ${PORTABLE_FLAGS} ${METAL_FLAGS})
+add_dependencies(reprise.elf64 isa_index)
+target_link_options(reprise.elf64 PRIVATE -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
+  -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -T ${CMAKE_SOURCE_DIR}/metal/link.ld)
+# Every portable object is linked, used or not, so that nothing in them can depend on the simulator.
+target_link_libraries(reprise.elf64 -Wl,--whole-archive portable_metal -Wl,--no-whole-archive)
+set_target_properties(reprise.elf64 PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/metal/link.ld)
+# Multiboot loaders want a 32-bit ELF container.
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/reprise.elf
+  COMMAND ${CMAKE_OBJCOPY} -O elf32-i386 -S $<TARGET_FILE:reprise.elf64> ${CMAKE_BINARY_DIR}/reprise.elf
+  DEPENDS reprise.elf64)
+add_custom_target(metal ALL DEPENDS ${CMAKE_BINARY_DIR}/reprise.elf)
+add_test(NAME metal.selftest COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-selftest ${CMAKE_BINARY_DIR})

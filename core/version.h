@@ -1,0 +1,6 @@
+#ifndef REPRISE_CORE_VERSION_H
+#define REPRISE_CORE_VERSION_H
+
+#define REPRISE_VERSION "0.1.0"
+
+#endif
