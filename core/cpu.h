@@ -64,7 +64,7 @@ struct cpu {
     u64 pdpte[4]; /* PAE: loaded by MOV to CR3 and kept, SDM vol. 3, 4.4.1 */
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
-    u64 pat, apic_base, misc_enable, tsc_adjust, mcg_status, feature_control, bios_sign_id;
+    u64 pat, apic_base, misc_enable, tsc_adjust, mcg_status, feature_control, bios_sign_id, spec_ctrl;
     u64 mtrr_def_type, mtrr_fixed[MTRR_FIXED_COUNT], mtrr_variable[2 * MTRR_VARIABLE_COUNT];
     s64 tsc_offset; /* guest TSC = vm_tsc() + tsc_offset */
     u64 icount; /* instructions retired; each REP iteration counts as one */
@@ -95,7 +95,8 @@ static inline bool cpu_code64(const struct cpu *c) { return cpu_long(c) && (c->s
 static inline unsigned cpu_iopl(const struct cpu *c) { return (c->rflags & FLAG_IOPL) >> FLAG_IOPL_SHIFT; }
 static inline unsigned seg_dpl(const struct segment *s) { return (s->attributes & SEG_DPL) >> SEG_DPL_SHIFT; }
 
-/* The state after RESET or power-up (SDM vol. 3, table 9-1). `model` fixes what differs between processors. */
+/* The state after RESET or power-up (SDM vol. 3, table 9-1). `model` fixes what differs between processors. icount is
+ * kept: it is the machine's time, not the processor's. The caller restarts the TSC by tsc_offset = -vm_tsc(). */
 struct cpu_model;
 void cpu_reset(struct cpu *c, const struct cpu_model *model);
 

@@ -12,6 +12,8 @@ enum feature {
     FEAT_SSE42, FEAT_MOVBE, FEAT_POPCNT, FEAT_TSC_DEADLINE, FEAT_AES, FEAT_XSAVE, FEAT_RDRAND, FEAT_FSGSBASE, FEAT_SMEP,
     FEAT_SMAP, FEAT_UMIP, FEAT_SYSCALL, FEAT_NX, FEAT_PDPE1GB, FEAT_RDTSCP, FEAT_LM, FEAT_LAHF64, FEAT_CLFLUSHOPT,
     FEAT_XSAVEOPT, FEAT_PSE, FEAT_VME, FEAT_DE, FEAT_AVX, FEAT_AVX2, FEAT_BMI1, FEAT_BMI2, FEAT_ADX, FEAT_LZCNT,
+    /* No instructions of their own: MSRs and CPUID bits. */
+    FEAT_MCE, FEAT_MCA, FEAT_MTRR, FEAT_PAT, FEAT_TSC_ADJUST, FEAT_SPEC_CTRL, FEAT_ARCH_CAPABILITIES, FEAT_HYPERVISOR,
     FEAT_COUNT
 };
 
@@ -43,6 +45,8 @@ struct cpuid_result cpuid_leaf(const struct cpu_model *m, const struct cpu *c, u
 /* CR0 and CR4 bits that the model lets the guest set. */
 u64 cpu_model_cr4_mask(const struct cpu_model *m);
 u64 cpu_model_efer_mask(const struct cpu_model *m);
+/* State components that XSETBV may enable (SDM vol. 1, 13.3); 0 without XSAVE. */
+u64 cpu_model_xcr0_mask(const struct cpu_model *m);
 /* The first feature of the model whose instructions this host processor cannot execute natively, or FEAT_BASE if none;
  * feature_name() for messages. */
 enum feature cpu_model_missing_on_host(const struct cpu_model *m);

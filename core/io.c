@@ -1,0 +1,51 @@
+/* Port and memory-mapped I/O of instructions: the way from a processor to the board.
+ *
+ * The guest's FPU state is parked first, because a device may call the host. Any access can change an interrupt line, a
+ * timer or the run state of the machine, so the engine is made to return to the run loop, which looks at all of them. */
+#include "core/vm.h"
+#include "devices/chipset.h"
+#include "sbe/fpu.h"
+
+static u64 size_mask(unsigned size) { return ~0ull >> (64 - 8 * size); }
+
+u32 vm_io_read(struct vcpu *v, u16 port, unsigned size)
+{
+    fpu_park(v);
+    v->vm->stats.io_reads++;
+    u32 value = chipset_io_read(v->vm, port, size);
+    vcpu_kick(v);
+    return value & (u32)size_mask(size);
+}
+
+void vm_io_write(struct vcpu *v, u16 port, u32 value, unsigned size)
+{
+    fpu_park(v);
+    v->vm->stats.io_writes++;
+    chipset_io_write(v->vm, port, value & (u32)size_mask(size), size);
+    vcpu_kick(v);
+}
+
+/* MMIO may come from a page walk or a device as well: the one processor stands for whoever asks. */
+static struct vcpu *mmio_begin(struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu[0];
+    fpu_park(v);
+    return v;
+}
+
+u64 vm_mmio_read(struct vm *vm, gpa_t address, unsigned size)
+{
+    struct vcpu *v = mmio_begin(vm);
+    vm->stats.mmio_reads++;
+    u64 value = chipset_mmio_read(vm, address, size);
+    vcpu_kick(v);
+    return value & size_mask(size);
+}
+
+void vm_mmio_write(struct vm *vm, gpa_t address, u64 value, unsigned size)
+{
+    struct vcpu *v = mmio_begin(vm);
+    vm->stats.mmio_writes++;
+    chipset_mmio_write(vm, address, value & size_mask(size), size);
+    vcpu_kick(v);
+}
