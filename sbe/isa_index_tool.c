@@ -104,9 +104,10 @@ static enum form_imm operand_imm(unsigned number, const struct isa_operand_info 
     }
 }
 
-static u16 operand_flags(const struct isa_operand_info *operand)
+static u16 operand_flags(enum isa_operand name)
 {
-    bool byte = operand->size == OPZ_B;
+    const struct isa_operand_info *operand = &isa_operands[name];
+    bool byte = operand->size == OPZ_B && name != OPD_Edb; /* whose register form has 32 bits */
     switch (operand->kind) {
     case OPK_GREG: return byte ? FORM_REG_BYTE : 0;
     case OPK_GRM: return byte ? FORM_RM_BYTE : 0;
@@ -142,7 +143,7 @@ static struct isa_form row_form(unsigned number)
         const struct isa_operand_info *operand = &isa_operands[row->operands[n]];
         if (row->modrm == RM_NONE && kind_needs_modrm(operand->kind))
             row_error(number, "an operand needs a ModRM byte, the row has none");
-        form.flags |= operand_flags(operand);
+        form.flags |= operand_flags((enum isa_operand)row->operands[n]);
         u8 imm = (u8)operand_imm(number, operand);
         if (imm && form.imm && imm != FORM_IMM_U8)
             row_error(number, "the second immediate must be a byte");
