@@ -293,20 +293,27 @@ bool mem_write_slow(struct vcpu *v, u64 linear, const void *from, unsigned size,
     return true;
 }
 
-bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
+bool mem_write_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
 {
     struct pieces p;
     if (!translate_pieces(v, linear, size, ACCESS_WRITE, (enum tlb_rights)v->tlb.rights, &p))
         return false;
-    page_read(v->vm, p.physical[0], rmw->bounce, p.first);
-    if (p.first < size)
-        page_read(v->vm, p.physical[1], rmw->bounce + p.first, size - p.first);
     rmw->host = rmw->bounce;
     rmw->bounced = true;
     rmw->size = (u8)size;
     rmw->first = (u8)p.first;
     rmw->physical[0] = p.physical[0];
     rmw->physical[1] = p.physical[1];
+    return true;
+}
+
+bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
+{
+    if (!mem_write_begin_slow(v, linear, size, rmw))
+        return false;
+    page_read(v->vm, rmw->physical[0], rmw->bounce, rmw->first);
+    if (rmw->first < size)
+        page_read(v->vm, rmw->physical[1], rmw->bounce + rmw->first, size - rmw->first);
     return true;
 }
 

@@ -25,6 +25,8 @@ struct mem_rmw {
     _Alignas(64) u8 bounce[64];
 };
 bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw);
+/* The same for an operand that is only written: MMIO is not read, and a bounce holds nothing of what is there now. */
+bool mem_write_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw);
 void mem_rmw_end_slow(struct vcpu *v, struct mem_rmw *rmw);
 
 #define MEM_ACCESSORS(bits, type)                                                                              \
@@ -74,6 +76,17 @@ static inline bool mem_rmw_begin(struct vcpu *v, u64 linear, unsigned size, stru
         return true;
     }
     return mem_rmw_begin_slow(v, linear, size, rmw);
+}
+
+static inline bool mem_write_begin(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
+{
+    struct tlb_entry *e = tlb_slot(v->tlb.current, linear);
+    if (__builtin_expect(tlb_hit(e->write_tag, linear, size, v->tlb.epoch), 1)) {
+        rmw->host = (u8 *)(linear + e->addend);
+        rmw->bounced = false;
+        return true;
+    }
+    return mem_write_begin_slow(v, linear, size, rmw);
 }
 
 static inline void mem_rmw_end(struct vcpu *v, struct mem_rmw *rmw)
