@@ -36,6 +36,8 @@ extern const struct cpu_model cpu_models[];
 extern const unsigned cpu_model_count;
 const struct cpu_model *cpu_model_find(const char *name); /* NULL if unknown */
 #define CPU_MODEL_DEFAULT "westmere"
+/* In bits 63..32 of IA32_BIOS_SIGN_ID after CPUID leaf 1. */
+#define CPU_MICROCODE_REVISION 1ull
 
 struct cpuid_result { u32 eax, ebx, ecx, edx; };
 struct cpu;
