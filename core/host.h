@@ -15,7 +15,8 @@ void *host_alloc(size_t bytes);
 void host_free(void *memory, size_t bytes);
 
 /* Executable memory, mapped twice: written through rw, executed through rx. A processor exception that is
- * raised by an instruction inside rx resumes at fpu_thunk_fault (sbe/fpu_call.S) with the vector in EAX. */
+ * raised by an instruction inside rx (16 or 19) resumes at fpu_thunk_fault (sbe/fpu.h) with the vector in EAX; the FPU
+ * registers are then as the instruction left them. */
 struct host_exec {
     u8 *rw;
     const u8 *rx;

@@ -24,4 +24,8 @@ static inline void fpu_park(struct vcpu *v)
         fpu_park_live(v);
 }
 
+/* Where the host resumes after an exception of an instruction in host_exec memory, with the vector in EAX and all other
+ * registers, RSP included, as they were at that instruction. A code address in sbe/fpu_call.S, not a function. */
+extern const u8 fpu_thunk_fault[];
+
 #endif
