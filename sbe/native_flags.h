@@ -5,7 +5,8 @@
  * captured; where a processor may leave an undefined flag as it was, the guest's flags are loaded first.
  *
  * Flags travel through AX: LAHF and SAHF move SF, ZF, AF, PF and CF through AH at their RFLAGS positions; OF goes through
- * AL as 0 or 1 (adding 127 to 1 overflows, to 0 does not). That is several times cheaper than PUSHF and POPF. */
+ * AL as 0 or 1 (adding 127 to 1 overflows, to 0 does not). That is several times cheaper than PUSHF and POPF. AX is
+ * always an early clobber: without it, an operand that is known to equal the packed flags could share the register. */
 #ifndef REPRISE_SBE_NATIVE_FLAGS_H
 #define REPRISE_SBE_NATIVE_FLAGS_H
 
@@ -90,7 +91,7 @@ NATIVE_SIZES(NATIVE_UNARY, neg)
     {                                                                        \
         u32 ax = native_flags_pack(*flags);                                  \
         __asm__(NATIVE_FLAGS_LOAD #op suffix " %%cl, %[a]" NATIVE_FLAGS_STORE \
-                : [a] "+r"(a), "+a"(ax) : "c"(count) : "cc");                \
+                : [a] "+r"(a), "+&a"(ax) : "c"(count) : "cc");                \
         *flags = native_flags_unpack(ax);                                    \
         return a;                                                            \
     }                                                                        \
@@ -98,7 +99,7 @@ NATIVE_SIZES(NATIVE_UNARY, neg)
     {                                                                        \
         u32 ax = native_flags_pack(*flags);                                  \
         __asm__(NATIVE_FLAGS_LOAD #op suffix " $1, %[a]" NATIVE_FLAGS_STORE  \
-                : [a] "+r"(a), "+a"(ax) : : "cc");                           \
+                : [a] "+r"(a), "+&a"(ax) : : "cc");                           \
         *flags = native_flags_unpack(ax);                                    \
         return a;                                                            \
     }
@@ -115,7 +116,7 @@ NATIVE_SIZES(NATIVE_SHIFT, sar)
     {                                                                        \
         u32 ax = native_flags_pack(*flags);                                  \
         __asm__(NATIVE_FLAGS_LOAD #op suffix " %%cl, %[b], %[a]" NATIVE_FLAGS_STORE \
-                : [a] "+r"(a), "+a"(ax) : [b] "r"(b), "c"(count) : "cc");    \
+                : [a] "+r"(a), "+&a"(ax) : [b] "r"(b), "c"(count) : "cc");    \
         *flags = native_flags_unpack(ax);                                    \
         return a;                                                            \
     }
@@ -128,7 +129,7 @@ NATIVE_WIDE(NATIVE_SHIFT_DOUBLE, shrd)
     {                                                                        \
         u32 ax = native_flags_pack(*flags);                                  \
         __asm__(NATIVE_FLAGS_LOAD #op suffix " %[bit], %[a]" NATIVE_FLAGS_STORE \
-                : [a] "+r"(a), "+a"(ax) : [bit] "r"(bit) : "cc");            \
+                : [a] "+r"(a), "+&a"(ax) : [bit] "r"(bit) : "cc");            \
         *flags = native_flags_unpack(ax);                                    \
         return a;                                                            \
     }
@@ -143,7 +144,7 @@ NATIVE_WIDE(NATIVE_BIT, btc)
     {                                                                        \
         u32 ax = native_flags_pack(*flags);                                  \
         __asm__(NATIVE_FLAGS_LOAD #op suffix " %[source], %" cast "[old]" NATIVE_FLAGS_STORE \
-                : [old] "+r"(old), "+a"(ax) : [source] "r"(source) : "cc");  \
+                : [old] "+r"(old), "+&a"(ax) : [source] "r"(source) : "cc");  \
         *flags = native_flags_unpack(ax);                                    \
         return old;                                                          \
     }
@@ -159,7 +160,7 @@ NATIVE_WIDE(NATIVE_SCAN, popcnt)
     {                                                                        \
         u32 ax = native_flags_pack(*flags);                                  \
         __asm__(NATIVE_FLAGS_LOAD "imul" suffix " %[b], %[a]" NATIVE_FLAGS_STORE \
-                : [a] "+r"(a), "+a"(ax) : [b] "r"(b) : "cc");                \
+                : [a] "+r"(a), "+&a"(ax) : [b] "r"(b) : "cc");                \
         *flags = native_flags_unpack(ax);                                    \
         return a;                                                            \
     }
