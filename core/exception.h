@@ -16,10 +16,16 @@ void exception_deliver_fault(struct vcpu *v);
 /* INT n, INT3, INTO, INT1: event of a software type, with the saved RIP after the instruction (`next_rip`). */
 enum exec exception_software(struct vcpu *v, u8 vector, enum event_type type, u64 next_rip);
 
-/* Instruction breakpoint check at RIP (DR7), honouring RF: true if a #DB fault is recorded in v->fault. */
+/* In cpu.pending_db beside the DR6 bits: the instruction has cleared TF on its way into a handler (INT n, INT3, INTO,
+ * INT1), so no single-step trap follows it (SDM vol. 3, 17.3.1.4). debug_deliver_traps() consumes it. */
+#define PENDING_DB_NO_STEP 0x80000000u
+
+/* Before an instruction, while v->stepping: true if a #DB is recorded in v->fault instead. That is an instruction
+ * breakpoint at RIP, unless RF or the shadow of MOV SS forbids it, or the debug trap of a task that was just entered.
+ * Call it before the shadow is cleared. */
 bool debug_check_fetch(struct vcpu *v);
 /* After a retired instruction that began with TF as `tf_before`: delivers single-step and data-breakpoint traps
- * collected in cpu.pending_db, if any. */
+ * collected in cpu.pending_db, if any. In the shadow of MOV SS they wait for the next instruction. */
 void debug_deliver_traps(struct vcpu *v, bool tf_before);
 /* Data-breakpoint match; called by mmu/access.c for every access while DR7 arms any data breakpoint. */
 void debug_match_data(struct vcpu *v, u64 linear, unsigned size, bool write);

@@ -236,6 +236,34 @@ bool ldtr_load(struct vcpu *v, u16 selector, enum vector vector, enum vector abs
     return true;
 }
 
+bool tr_load(struct vcpu *v, u16 selector)
+{
+    u64 raw, high = 0;
+    const u64 busy = (u64)SYS_TSS_BUSY << 40;
+    bool long_mode = cpu_long(&v->cpu);
+    if (selector_null(selector))
+        return fault_false(v, VEC_GP, 0);
+    if (selector_local(selector))
+        return fault_false(v, VEC_GP, selector_error(selector));
+    if (!descriptor_read(v, selector, VEC_GP, &raw))
+        return false;
+    unsigned type = descriptor_type(raw);
+    if (!descriptor_system(raw) || !(type == SYS_TSS32 || (type == SYS_TSS16 && !long_mode)))
+        return fault_false(v, VEC_GP, selector_error(selector));
+    if (!descriptor_present(raw))
+        return fault_false(v, VEC_NP, selector_error(selector));
+    if (long_mode && !descriptor_read_high(v, selector, VEC_GP, &high))
+        return false;
+    struct segment s = descriptor_segment(selector, raw | busy);
+    s.base |= high << 32;
+    if (!canonical(s.base))
+        return fault_false(v, VEC_GP, selector_error(selector));
+    if (!descriptor_write(v, selector, raw | busy))
+        return false;
+    v->cpu.tr = s;
+    return true;
+}
+
 static bool mem_read_sized(struct vcpu *v, u64 linear, u64 *value, unsigned size)
 {
     u16 word;

@@ -119,6 +119,8 @@ void segments_drop(struct vcpu *v, unsigned cpl);
 
 /* LLDT and the LDT field of a TSS: `vector` for all but absence, which is `absent`(selector). */
 bool ldtr_load(struct vcpu *v, u16 selector, enum vector vector, enum vector absent);
+/* LTR: loads TR and marks the TSS busy. */
+bool tr_load(struct vcpu *v, u16 selector);
 
 /* The stack as SS, SS.B and the mode define it. push and pop of `size` 2, 4 or 8 move RSP only when the access
  * succeeded. stack_read/_write at RSP + displacement do not move it. */

@@ -24,6 +24,7 @@
 #define FLAG_VIP 0x00100000u
 #define FLAG_ID 0x00200000u
 #define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+#define FLAGS_DEFINED 0x003f7fd5u /* all that software can set in some way; the others are fixed */
 #define FLAG_IOPL_SHIFT 12
 
 /* Control registers, SDM vol. 3, 2.5 */
