@@ -19,9 +19,11 @@ typedef _Bool bool;
 #define NULL ((void *)0)
 
 #ifdef __x86_64__
-enum { IS_64 = 1, GPRS = 16 };
+enum { IS_64 = 1 };
+#define R(name) "%r" name /* R("bx") is the full-width register, for the text of probes */
 #else
-enum { IS_64 = 0, GPRS = 8 };
+enum { IS_64 = 0 };
+#define R(name) "%e" name
 #endif
 
 /* --- report.c: one line per promise, on COM1 and port 0xE9 --- */
