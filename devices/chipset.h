@@ -8,8 +8,11 @@ struct vm;
 struct vcpu;
 struct chipset; /* defined in devices/chipset_state.h: all device states by value, plain data */
 
-/* Power-up state of all devices. */
+/* Power-up state of all devices, plus what firmware sets up before it starts a system (local APIC in virtual wire mode,
+ * PIRQ routes, CMOS memory sizes). Uses vm->vcpu[0], vm->config and vm->memory, which must be in place. */
 void chipset_reset(struct vm *vm);
+/* The board's part of a processor INIT: the local APIC's registers (SDM vol. 3, 10.4.7.3). */
+void chipset_init_cpu(struct vm *vm, struct vcpu *v);
 
 /* Port I/O; size 1, 2 or 4. Unassigned ports read as all ones. */
 u32 chipset_io_read(struct vm *vm, u16 port, unsigned size);
@@ -37,6 +40,11 @@ void chipset_serial_input(struct vm *vm, unsigned port, u8 byte);
 /* How many bytes serial port `port` can take now without loss. */
 unsigned chipset_serial_room(struct vm *vm, unsigned port);
 void chipset_keyboard_input(struct vm *vm, u8 scancode_set1);
+/* True if the keyboard can take one more byte without loss. */
+bool chipset_keyboard_room(struct vm *vm);
+
+/* The processor asserts FERR# (x87 error with CR0.NE clear): IRQ 13, until the guest writes port 0xF0. */
+void chipset_ferr(struct vm *vm);
 
 /* Local APIC registers that are also processor state: CR8 (task priority, bits 7..4) and the APIC base MSR. */
 u64 chipset_get_cr8(struct vm *vm, struct vcpu *v);

@@ -1,0 +1,613 @@
+/* The board: who sits at which port and address, which wire goes where. */
+#include "devices/chipset.h"
+
+#include "core/host.h"
+#include "core/vm.h"
+#include "mmu/access.h"
+
+#define APIC_BASE_ENABLE 0x800u
+#define APIC_BASE_ADDRESS (((1ull << PHYS_ADDRESS_BITS) - 1) & ~(u64)PAGE_MASK)
+
+/* Beyond this virtual time (146 years) no device acts any more, so that no sum of times can overflow. */
+#define TIME_HORIZON (1ull << 62)
+
+#define FERR_LINE 13u
+#define PIRQ_LINE 16u /* lines 16..19 are PIRQA..PIRQD */
+
+/* Everything that can drive an interrupt line: its bit in chipset.drivers[]. */
+enum source {
+    SOURCE_PIT,
+    SOURCE_RTC,
+    SOURCE_HPET,
+    SOURCE_UART0,
+    SOURCE_KEYBOARD = SOURCE_UART0 + UART_PORTS,
+    SOURCE_ACPI,
+    SOURCE_FERR,
+    SOURCE_SELFTEST,
+    SOURCE_NONE,
+};
+
+/* The context of device services: whose wires they pull. */
+struct wires {
+    struct vm *vm;
+    enum source source;
+};
+
+static void settle(struct vm *vm)
+{
+    struct chipset *cs = &vm->chipset;
+    cs->unsettled = 0;
+    if (cs->lapic.eoi_pending) {
+        cs->lapic.eoi_pending = 0;
+        ioapic_eoi(&cs->ioapic, cs->lapic.eoi_vector, &cs->lapic);
+    }
+    lapic_set_lint0(&cs->lapic, pic_output(&cs->pic));
+    if (cs->lapic.signals & LAPIC_SIGNAL_NMI)
+        vm->vcpu[0]->cpu.nmi_pending = 1;
+    if ((cs->lapic.signals & LAPIC_SIGNAL_INIT) && vm->request == REQUEST_NONE)
+        vm->request = REQUEST_INIT;
+    cs->lapic.signals = 0;
+    vcpu_kick(vm->vcpu[0]);
+}
+
+/* Is the line asserted? Legacy replacement cuts the PIT off line 0 and the RTC off line 8 (HPET 1.0a, 2.3.5). */
+static bool line_level(const struct chipset *cs, unsigned line)
+{
+    u16 drivers = cs->drivers[line];
+    if (hpet_legacy_routing(&cs->hpet) && line == PIT_IRQ_LINE)
+        drivers &= (u16)~(1u << SOURCE_PIT);
+    if (hpet_legacy_routing(&cs->hpet) && line == RTC_IRQ_LINE)
+        drivers &= (u16)~(1u << SOURCE_RTC);
+    return drivers != 0;
+}
+
+/* An 8259A input: its ISA line, or a PIRQ that is routed to it. */
+static void drive_pic(struct chipset *cs, unsigned line)
+{
+    bool level = line_level(cs, line);
+    for (unsigned pirq = 0; pirq < PCI_PIRQS; pirq++)
+        if (pci_pirq_route(&cs->pci, pirq) == (int)line)
+            level |= line_level(cs, PIRQ_LINE + pirq);
+    pic_set_line(&cs->pic, line, level);
+}
+
+static void drive_line(struct chipset *cs, unsigned line)
+{
+    bool level = line_level(cs, line);
+    if (line < 16)
+        drive_pic(cs, line);
+    else if (line < PIRQ_LINE + PCI_PIRQS && pci_pirq_route(&cs->pci, line - PIRQ_LINE) >= 0)
+        drive_pic(cs, (unsigned)pci_pirq_route(&cs->pci, line - PIRQ_LINE));
+    if (line == 2)
+        return; /* the cascade; pin 2 carries IRQ 0 */
+    ioapic_set_line(&cs->ioapic, line == PIT_IRQ_LINE ? 2 : line, level, &cs->lapic);
+}
+
+/* After a change of routing rather than of a level. */
+static void drive_all_lines(struct chipset *cs)
+{
+    for (unsigned line = 0; line < IOAPIC_PINS; line++)
+        drive_line(cs, line);
+}
+
+static void service_irq(void *context, unsigned line, bool level)
+{
+    struct wires *w = context;
+    struct chipset *cs = &w->vm->chipset;
+    u16 bit = (u16)(1u << w->source);
+    if (line >= IOAPIC_PINS || ((cs->drivers[line] & bit) != 0) == level)
+        return;
+    cs->drivers[line] ^= bit;
+    drive_line(cs, line);
+    cs->unsettled = 1;
+}
+
+static void service_console(void *context, unsigned channel, u8 byte)
+{
+    (void)context;
+    host_console_write((enum host_channel)channel, byte);
+}
+
+/* The first request of an instruction wins. */
+static void service_request(void *context, enum device_request request, u32 argument)
+{
+    struct wires *w = context;
+    if (w->vm->request != REQUEST_NONE)
+        return;
+    w->vm->request = request;
+    w->vm->exit_value = argument;
+    w->vm->chipset.unsettled = 1;
+}
+
+/* Bus masters reach RAM only: what they aim at MMIO or nowhere is lost, so that devices never call each other. */
+static void service_dma(struct vm *vm, u64 address, void *to, const void *from, unsigned size)
+{
+    while (size) {
+        unsigned in_page = PAGE_SIZE - (unsigned)(address & PAGE_MASK);
+        unsigned step = size < in_page ? size : in_page;
+        bool ram = physmem_pointer(&vm->memory, gpa(address)) != NULL;
+        if (from && ram)
+            phys_write(vm, gpa(address), from, step);
+        else if (to && ram)
+            phys_read(vm, gpa(address), to, step);
+        else if (to)
+            memset(to, 0xff, step);
+        address += step;
+        size -= step;
+        from = from ? (const u8 *)from + step : NULL;
+        to = to ? (u8 *)to + step : NULL;
+    }
+}
+
+static void service_dma_read(void *context, u64 from, void *to, unsigned size)
+{
+    service_dma(((struct wires *)context)->vm, from, to, NULL, size);
+}
+
+static void service_dma_write(void *context, u64 to, const void *from, unsigned size)
+{
+    service_dma(((struct wires *)context)->vm, to, NULL, from, size);
+}
+
+static const struct device_services services = {
+    .irq = service_irq,
+    .console = service_console,
+    .request = service_request,
+    .dma_read = service_dma_read,
+    .dma_write = service_dma_write,
+};
+
+static struct device_env env_of(struct wires *w)
+{
+    return (struct device_env){.now = vm_now(w->vm), .services = &services, .context = w};
+}
+
+/* One access to one range of ports. */
+struct port_access {
+    struct vm *vm;
+    struct chipset *cs;
+    u16 port;
+    unsigned offset; /* from the range's first port */
+    unsigned size;   /* 1 unless the range is wide */
+    unsigned unit;
+    struct device_env env;
+};
+
+struct port_range {
+    u16 first, last;
+    u8 source; /* enum source */
+    u8 unit;
+    bool wide; /* takes 2- and 4-byte accesses as they are; others see single bytes, as on the ISA bus */
+    u32 (*read)(const struct port_access *a);
+    void (*write)(const struct port_access *a, u32 value);
+};
+
+static u32 read_pic(const struct port_access *a)
+{
+    a->cs->unsettled = 1; /* a poll acknowledges */
+    return pic_read(&a->cs->pic, a->port);
+}
+static void write_pic(const struct port_access *a, u32 value) { pic_write(&a->cs->pic, a->port, (u8)value); }
+static u32 read_elcr(const struct port_access *a) { return pic_elcr_read(&a->cs->pic, a->port); }
+static void write_elcr(const struct port_access *a, u32 value) { pic_elcr_write(&a->cs->pic, a->port, (u8)value); }
+static u32 read_pit(const struct port_access *a) { return pit_read(&a->cs->pit, a->offset, &a->env); }
+static void write_pit(const struct port_access *a, u32 value) { pit_write(&a->cs->pit, a->offset, (u8)value, &a->env); }
+static u32 read_speaker(const struct port_access *a) { return pit_speaker_read(&a->cs->pit, &a->env); }
+static void write_speaker(const struct port_access *a, u32 value)
+{
+    pit_speaker_write(&a->cs->pit, (u8)value, &a->env);
+}
+static u32 read_rtc(const struct port_access *a) { return rtc_read(&a->cs->rtc, a->offset, &a->env); }
+static void write_rtc(const struct port_access *a, u32 value) { rtc_write(&a->cs->rtc, a->offset, (u8)value, &a->env); }
+static u32 read_uart(const struct port_access *a) { return uart_read(&a->cs->uart[a->unit], a->offset, &a->env); }
+static void write_uart(const struct port_access *a, u32 value)
+{
+    uart_write(&a->cs->uart[a->unit], a->offset, (u8)value, &a->env);
+}
+static u32 read_i8042(const struct port_access *a) { return i8042_read(&a->cs->i8042, a->port & 4, &a->env); }
+static void write_i8042(const struct port_access *a, u32 value)
+{
+    i8042_write(&a->cs->i8042, a->port & 4, (u8)value, &a->env);
+}
+static u32 read_dma(const struct port_access *a) { return dma_read(&a->cs->dma, a->port); }
+static void write_dma(const struct port_access *a, u32 value) { dma_write(&a->cs->dma, a->port, (u8)value); }
+static u32 read_acpi(const struct port_access *a) { return acpi_read(&a->cs->acpi, a->offset, a->size, &a->env); }
+static void write_acpi(const struct port_access *a, u32 value)
+{
+    acpi_write(&a->cs->acpi, a->offset, value, a->size, &a->env);
+}
+
+/* Port 0xCF9 lies inside the PCI address register, which answers 32-bit accesses only. */
+static u32 read_pci(const struct port_access *a)
+{
+    if (a->port == ACPI_RESET_PORT && a->size == 1)
+        return acpi_reset_read(&a->cs->acpi);
+    return pci_read(&a->cs->pci, a->offset, a->size);
+}
+
+static void write_pci(const struct port_access *a, u32 value)
+{
+    if (a->port == ACPI_RESET_PORT && a->size == 1) {
+        acpi_reset_write(&a->cs->acpi, (u8)value, &a->env);
+        return;
+    }
+    pci_write(&a->cs->pci, a->offset, value, a->size);
+    drive_all_lines(a->cs); /* a PIRQ may have moved */
+}
+
+/* System control port A: bit 1 A20, a latch only, for A20 is always on; bit 0 pulses the processor's INIT. */
+static u32 read_port92(const struct port_access *a) { return a->cs->port92; }
+static void write_port92(const struct port_access *a, u32 value)
+{
+    a->cs->port92 = value & 2;
+    if (value & 1)
+        device_request(&a->env, REQUEST_INIT, 0);
+}
+
+static u32 read_none(const struct port_access *a)
+{
+    (void)a;
+    return 0xffffffff;
+}
+
+static void write_ferr(const struct port_access *a, u32 value)
+{
+    (void)value;
+    device_irq(&a->env, FERR_LINE, false);
+}
+
+static u32 read_console(const struct port_access *a)
+{
+    (void)a;
+    return 0xe9;
+}
+static void write_console(const struct port_access *a, u32 value)
+{
+    device_console(&a->env, HOST_DEBUG_CONSOLE, (u8)value);
+}
+
+static void write_debug_exit(const struct port_access *a, u32 value)
+{
+    if (a->vm->config.debug_exit)
+        device_request(&a->env, REQUEST_DEBUG_EXIT, value);
+}
+
+static u32 read_selftest(const struct port_access *a)
+{
+    if (a->size != 4)
+        return 0xffffffff;
+    return selftest_read(&a->cs->selftest, a->offset, a->vm->vcpu[0]->cpu.icount, &a->env);
+}
+static void write_selftest(const struct port_access *a, u32 value)
+{
+    if (a->size == 4)
+        selftest_write(&a->cs->selftest, a->offset, value, &a->env);
+}
+
+/* The most used first: the search is linear. Line numbers are those of a PC/AT. */
+static const struct port_range port_ranges[] = {
+    {0x3f8, 0x3ff, SOURCE_UART0 + 0, 0, false, read_uart, write_uart},
+    {ACPI_PM_BASE, ACPI_PM_BASE + ACPI_PM_PORTS - 1, SOURCE_ACPI, 0, true, read_acpi, write_acpi},
+    {0x020, 0x021, SOURCE_NONE, 0, false, read_pic, write_pic},
+    {0x0a0, 0x0a1, SOURCE_NONE, 0, false, read_pic, write_pic},
+    {0x040, 0x043, SOURCE_PIT, 0, false, read_pit, write_pit},
+    {0x061, 0x061, SOURCE_PIT, 0, false, read_speaker, write_speaker},
+    {0x060, 0x060, SOURCE_KEYBOARD, 0, false, read_i8042, write_i8042},
+    {0x064, 0x064, SOURCE_KEYBOARD, 0, false, read_i8042, write_i8042},
+    {0x070, 0x071, SOURCE_RTC, 0, false, read_rtc, write_rtc},
+    {0x080, 0x08f, SOURCE_NONE, 0, false, read_dma, write_dma},
+    {0x0e9, 0x0e9, SOURCE_NONE, 0, false, read_console, write_console},
+    {0xcf8, 0xcff, SOURCE_NONE, 0, true, read_pci, write_pci},
+    {0x2f8, 0x2ff, SOURCE_UART0 + 1, 1, false, read_uart, write_uart},
+    {0x3e8, 0x3ef, SOURCE_UART0 + 2, 2, false, read_uart, write_uart},
+    {0x2e8, 0x2ef, SOURCE_UART0 + 3, 3, false, read_uart, write_uart},
+    {0x4d0, 0x4d1, SOURCE_NONE, 0, false, read_elcr, write_elcr},
+    {0x000, 0x00f, SOURCE_NONE, 0, false, read_dma, write_dma},
+    {0x0c0, 0x0df, SOURCE_NONE, 0, false, read_dma, write_dma},
+    {0x092, 0x092, SOURCE_NONE, 0, false, read_port92, write_port92},
+    {0x0f0, 0x0f0, SOURCE_FERR, 0, false, read_none, write_ferr},
+    {0x0f4, 0x0f7, SOURCE_NONE, 0, true, read_none, write_debug_exit},
+    {SELFTEST_PORT, SELFTEST_PORT + SELFTEST_PORTS - 1, SOURCE_SELFTEST, 0, true, read_selftest, write_selftest},
+};
+
+/* Base line of each serial port: COM1 and COM3 share IRQ 4, COM2 and COM4 IRQ 3. */
+static const u8 uart_lines[UART_PORTS] = {4, 3, 4, 3};
+
+static const struct port_range *find_range(u16 port)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(port_ranges); i++)
+        if (port >= port_ranges[i].first && port <= port_ranges[i].last)
+            return &port_ranges[i];
+    return NULL;
+}
+
+/* Can the range take the access in one piece? Wide registers are 4 bytes and aligned. */
+static bool takes_whole(const struct port_range *r, u16 port, unsigned size)
+{
+    return r && (size == 1 || (r->wide && port + size - 1 <= r->last && (port & 3) + size <= 4));
+}
+
+static u32 io_read_range(struct vm *vm, const struct port_range *r, u16 port, unsigned size)
+{
+    struct wires w = {vm, (enum source)r->source};
+    struct port_access a = {vm, &vm->chipset, port, port - r->first, size, r->unit, env_of(&w)};
+    return r->read(&a);
+}
+
+static void io_write_range(struct vm *vm, const struct port_range *r, u16 port, u32 value, unsigned size)
+{
+    struct wires w = {vm, (enum source)r->source};
+    struct port_access a = {vm, &vm->chipset, port, port - r->first, size, r->unit, env_of(&w)};
+    r->write(&a, value);
+}
+
+static u32 size_mask(unsigned size) { return size == 4 ? 0xffffffff : (1u << size * 8) - 1; }
+
+u32 chipset_io_read(struct vm *vm, u16 port, unsigned size)
+{
+    const struct port_range *r = find_range(port);
+    u32 value = 0;
+    if (takes_whole(r, port, size)) {
+        value = io_read_range(vm, r, port, size);
+    } else {
+        for (unsigned i = 0; i < size; i++) {
+            u16 at = (u16)(port + i);
+            r = find_range(at);
+            value |= (r ? io_read_range(vm, r, at, 1) & 0xff : 0xff) << i * 8;
+        }
+    }
+    if (vm->chipset.unsettled)
+        settle(vm);
+    return value & size_mask(size);
+}
+
+void chipset_io_write(struct vm *vm, u16 port, u32 value, unsigned size)
+{
+    const struct port_range *r = find_range(port);
+    if (takes_whole(r, port, size)) {
+        io_write_range(vm, r, port, value & size_mask(size), size);
+    } else {
+        for (unsigned i = 0; i < size; i++) {
+            u16 at = (u16)(port + i);
+            r = find_range(at);
+            if (r)
+                io_write_range(vm, r, at, value >> i * 8 & 0xff, 1);
+        }
+    }
+    settle(vm);
+}
+
+static bool is_lapic(const struct vm *vm, gpa_t address)
+{
+    u64 base = vm->vcpu[0]->cpu.apic_base;
+    return (base & APIC_BASE_ENABLE) && (address.raw & ~(u64)PAGE_MASK) == (base & APIC_BASE_ADDRESS);
+}
+
+static u64 all_ones(unsigned size) { return size == 8 ? ~0ull : (1ull << size * 8) - 1; }
+
+u64 chipset_mmio_read(struct vm *vm, gpa_t address, unsigned size)
+{
+    struct chipset *cs = &vm->chipset;
+    unsigned offset = address.raw & PAGE_MASK;
+    if (is_lapic(vm, address))
+        return lapic_read(&cs->lapic, offset, size, vm_now(vm));
+    switch (address.raw & ~(u64)PAGE_MASK) {
+    case IOAPIC_BASE: return ioapic_read(&cs->ioapic, offset, size);
+    case HPET_BASE: return hpet_read(&cs->hpet, offset, size, vm_now(vm));
+    default: return all_ones(size);
+    }
+}
+
+static void write_hpet(struct vm *vm, unsigned offset, u64 value, unsigned size)
+{
+    struct wires w = {vm, SOURCE_HPET};
+    struct device_env env = env_of(&w);
+    bool legacy = hpet_legacy_routing(&vm->chipset.hpet);
+    hpet_write(&vm->chipset.hpet, offset, value, size, &env);
+    if (legacy != hpet_legacy_routing(&vm->chipset.hpet))
+        drive_all_lines(&vm->chipset);
+}
+
+void chipset_mmio_write(struct vm *vm, gpa_t address, u64 value, unsigned size)
+{
+    struct chipset *cs = &vm->chipset;
+    unsigned offset = address.raw & PAGE_MASK;
+    u64 page = address.raw & ~(u64)PAGE_MASK;
+    if (is_lapic(vm, address))
+        lapic_write(&cs->lapic, offset, value, size, vm_now(vm));
+    else if (page == IOAPIC_BASE)
+        ioapic_write(&cs->ioapic, offset, value, size, &cs->lapic);
+    else if (page == HPET_BASE)
+        write_hpet(vm, offset, value, size);
+    settle(vm);
+}
+
+static u64 guest_tsc(const struct vm *vm) { return vm_tsc(vm) + (u64)vm->vcpu[0]->cpu.tsc_offset; }
+
+/* Devices that act by themselves: deadline (pure) and action. */
+struct timed_device {
+    enum source source;
+    u64 (*deadline)(const struct vm *vm, u64 now);
+    void (*tick)(struct vm *vm, const struct device_env *e);
+};
+
+static u64 pit_due(const struct vm *vm, u64 now) { return pit_deadline(&vm->chipset.pit, now); }
+static void pit_act(struct vm *vm, const struct device_env *e) { pit_tick(&vm->chipset.pit, e); }
+static u64 rtc_due(const struct vm *vm, u64 now) { return rtc_deadline(&vm->chipset.rtc, now); }
+static void rtc_act(struct vm *vm, const struct device_env *e) { rtc_tick(&vm->chipset.rtc, e); }
+static u64 hpet_due(const struct vm *vm, u64 now) { return (void)now, hpet_deadline(&vm->chipset.hpet); }
+static void hpet_act(struct vm *vm, const struct device_env *e) { hpet_tick(&vm->chipset.hpet, e); }
+static u64 acpi_due(const struct vm *vm, u64 now) { return (void)now, acpi_deadline(&vm->chipset.acpi); }
+static void acpi_act(struct vm *vm, const struct device_env *e) { acpi_tick(&vm->chipset.acpi, e); }
+static u64 selftest_due(const struct vm *vm, u64 now) { return (void)now, selftest_deadline(&vm->chipset.selftest); }
+static void selftest_act(struct vm *vm, const struct device_env *e) { selftest_tick(&vm->chipset.selftest, e); }
+static u64 lapic_due(const struct vm *vm, u64 now) { return lapic_deadline(&vm->chipset.lapic, now, guest_tsc(vm)); }
+static void lapic_act(struct vm *vm, const struct device_env *e)
+{
+    lapic_tick(&vm->chipset.lapic, e->now, guest_tsc(vm));
+}
+static u64 uart0_due(const struct vm *vm, u64 now) { return (void)now, uart_deadline(&vm->chipset.uart[0]); }
+static u64 uart1_due(const struct vm *vm, u64 now) { return (void)now, uart_deadline(&vm->chipset.uart[1]); }
+static u64 uart2_due(const struct vm *vm, u64 now) { return (void)now, uart_deadline(&vm->chipset.uart[2]); }
+static u64 uart3_due(const struct vm *vm, u64 now) { return (void)now, uart_deadline(&vm->chipset.uart[3]); }
+static void uart0_act(struct vm *vm, const struct device_env *e) { uart_tick(&vm->chipset.uart[0], e); }
+static void uart1_act(struct vm *vm, const struct device_env *e) { uart_tick(&vm->chipset.uart[1], e); }
+static void uart2_act(struct vm *vm, const struct device_env *e) { uart_tick(&vm->chipset.uart[2], e); }
+static void uart3_act(struct vm *vm, const struct device_env *e) { uart_tick(&vm->chipset.uart[3], e); }
+
+/* The order in which devices act that are due at the same instant. */
+static const struct timed_device timed_devices[] = {
+    {SOURCE_PIT, pit_due, pit_act},
+    {SOURCE_RTC, rtc_due, rtc_act},
+    {SOURCE_HPET, hpet_due, hpet_act},
+    {SOURCE_NONE, lapic_due, lapic_act},
+    {SOURCE_ACPI, acpi_due, acpi_act},
+    {SOURCE_UART0 + 0, uart0_due, uart0_act},
+    {SOURCE_UART0 + 1, uart1_due, uart1_act},
+    {SOURCE_UART0 + 2, uart2_due, uart2_act},
+    {SOURCE_UART0 + 3, uart3_due, uart3_act},
+    {SOURCE_SELFTEST, selftest_due, selftest_act},
+};
+
+u64 chipset_deadline(struct vm *vm)
+{
+    u64 now = vm_now(vm), first = CLOCK_NEVER;
+    for (unsigned i = 0; i < ARRAY_LEN(timed_devices); i++) {
+        u64 due = timed_devices[i].deadline(vm, now);
+        if (due < first)
+            first = due;
+    }
+    return first < TIME_HORIZON ? first : CLOCK_NEVER;
+}
+
+/* A device whose time has not come is not touched: state depends on the guest and the clock, not on how often we look. */
+void chipset_tick(struct vm *vm)
+{
+    u64 now = vm_now(vm);
+    for (unsigned i = 0; i < ARRAY_LEN(timed_devices); i++) {
+        const struct timed_device *d = &timed_devices[i];
+        if (d->deadline(vm, now) > now)
+            continue;
+        struct wires w = {vm, d->source};
+        struct device_env env = env_of(&w);
+        d->tick(vm, &env);
+        vm->chipset.unsettled = 1;
+    }
+    if (vm->chipset.unsettled)
+        settle(vm);
+}
+
+bool chipset_interrupt_pending(struct vm *vm, struct vcpu *v)
+{
+    struct chipset *cs = &vm->chipset;
+    if (!(v->cpu.apic_base & APIC_BASE_ENABLE))
+        return pic_output(&cs->pic);
+    return lapic_pending(&cs->lapic) || (lapic_passes_extint(&cs->lapic) && pic_output(&cs->pic));
+}
+
+u8 chipset_interrupt_acknowledge(struct vm *vm, struct vcpu *v)
+{
+    struct chipset *cs = &vm->chipset;
+    bool apic = (v->cpu.apic_base & APIC_BASE_ENABLE) && lapic_pending(&cs->lapic);
+    u8 vector = apic ? lapic_acknowledge(&cs->lapic) : pic_acknowledge(&cs->pic);
+    settle(vm);
+    return vector;
+}
+
+void chipset_serial_input(struct vm *vm, unsigned port, u8 byte)
+{
+    if (port >= UART_PORTS)
+        return;
+    struct wires w = {vm, (enum source)(SOURCE_UART0 + port)};
+    struct device_env env = env_of(&w);
+    uart_receive(&vm->chipset.uart[port], byte, &env);
+    settle(vm);
+}
+
+unsigned chipset_serial_room(struct vm *vm, unsigned port)
+{
+    return port < UART_PORTS ? uart_room(&vm->chipset.uart[port]) : 0;
+}
+
+void chipset_keyboard_input(struct vm *vm, u8 scancode_set1)
+{
+    struct wires w = {vm, SOURCE_KEYBOARD};
+    struct device_env env = env_of(&w);
+    i8042_key(&vm->chipset.i8042, scancode_set1, &env);
+    settle(vm);
+}
+
+bool chipset_keyboard_room(struct vm *vm) { return i8042_room(&vm->chipset.i8042); }
+
+void chipset_ferr(struct vm *vm)
+{
+    struct wires w = {vm, SOURCE_FERR};
+    service_irq(&w, FERR_LINE, true);
+    settle(vm);
+}
+
+u64 chipset_get_cr8(struct vm *vm, struct vcpu *v)
+{
+    (void)v;
+    return lapic_cr8(&vm->chipset.lapic);
+}
+
+void chipset_set_cr8(struct vm *vm, struct vcpu *v, u64 cr8)
+{
+    lapic_set_cr8(&vm->chipset.lapic, cr8);
+    vcpu_kick(v);
+}
+
+/* Clearing the global enable turns the local APIC off and loses its state; INTR and NMI then reach the processor
+ * directly (SDM vol. 3, 10.4.3). */
+void chipset_set_apic_base(struct vm *vm, struct vcpu *v, u64 msr)
+{
+    bool was = v->cpu.apic_base & APIC_BASE_ENABLE;
+    v->cpu.apic_base = msr;
+    if (was != ((msr & APIC_BASE_ENABLE) != 0))
+        lapic_reset(&vm->chipset.lapic, v->index);
+    settle(vm);
+}
+
+u64 chipset_get_tsc_deadline(struct vm *vm, struct vcpu *v)
+{
+    (void)v;
+    return lapic_tsc_deadline(&vm->chipset.lapic);
+}
+
+void chipset_set_tsc_deadline(struct vm *vm, struct vcpu *v, u64 tsc)
+{
+    lapic_set_tsc_deadline(&vm->chipset.lapic, tsc);
+    vcpu_kick(v);
+}
+
+void chipset_init_cpu(struct vm *vm, struct vcpu *v)
+{
+    (void)v;
+    lapic_init(&vm->chipset.lapic);
+    settle(vm);
+}
+
+void chipset_reset(struct vm *vm)
+{
+    struct chipset *cs = &vm->chipset;
+    u64 now = vm_now(vm);
+    memset(cs, 0, sizeof(*cs));
+    pic_reset(&cs->pic);
+    pit_reset(&cs->pit);
+    rtc_reset(&cs->rtc, vm->config.rtc_start + now / NS_PER_SECOND, now, vm->memory.low,
+              vm->memory.size - vm->memory.low);
+    for (unsigned i = 0; i < UART_PORTS; i++)
+        uart_reset(&cs->uart[i], i, uart_lines[i]);
+    lapic_reset(&cs->lapic, vm->vcpu[0]->index);
+    lapic_virtual_wire(&cs->lapic);
+    ioapic_reset(&cs->ioapic);
+    hpet_reset(&cs->hpet);
+    acpi_reset(&cs->acpi, now);
+    pci_reset(&cs->pci);
+    i8042_reset(&cs->i8042);
+    dma_reset(&cs->dma);
+    selftest_reset(&cs->selftest);
+    cs->port92 = 2;
+    settle(vm);
+}
