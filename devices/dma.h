@@ -12,7 +12,7 @@ struct dma {
     u8 high[32]; /* ports 0xc0..0xdf */
 };
 
-static inline void dma_reset(struct dma *d) { memset(d, 0, sizeof(*d)); }
+static inline void dma_reset(struct dma *d) { *d = (struct dma){0}; }
 
 u8 dma_read(const struct dma *d, u16 port);
 void dma_write(struct dma *d, u16 port, u8 value);
