@@ -15,16 +15,15 @@ add_library(sim_host STATIC ${SIM_SOURCES})
 if(ZYDIS)
   target_link_libraries(sim_host PUBLIC ${ZYDIS})
 endif()
-target_compile_definitions(sim_host PRIVATE _GNU_SOURCE)
+target_compile_definitions(sim_host PRIVATE _GNU_SOURCE REPRISE_FPU_VOLATILE=$<IF:$<BOOL:${SANITIZE}>,1,0>)
 add_dependencies(sim_host isa_index)
 
 if(SANITIZE)
-  # Sanitizer run-time code may use SSE at any point: sim_host then reports host_fpu_volatile().
+  # Sanitizer run-time code may use SSE at any point: REPRISE_FPU_VOLATILE above.
   foreach(target portable_sim sim_host)
     target_compile_options(${target} PUBLIC -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   endforeach()
-  target_compile_definitions(sim_host PUBLIC REPRISE_SANITIZED)
 endif()
 
 add_executable(reprise ${SIM_MAIN})

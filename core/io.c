@@ -8,19 +8,27 @@
 
 static u64 size_mask(unsigned size) { return ~0ull >> (64 - 8 * size); }
 
+static void trace_access(struct vm *vm, enum trace_kind kind, u64 address, u64 value, unsigned size)
+{
+    if (__builtin_expect(vm->tracer != NULL, 0))
+        trace_emit(vm, &(struct trace_event){.kind = kind, .size = (u8)size, .address = address, .value = value});
+}
+
 u32 vm_io_read(struct vcpu *v, u16 port, unsigned size)
 {
     fpu_park(v);
     v->vm->stats.io_reads++;
-    u32 value = chipset_io_read(v->vm, port, size);
+    u32 value = chipset_io_read(v->vm, port, size) & (u32)size_mask(size);
+    trace_access(v->vm, TRACE_IO_READ, port, value, size);
     vcpu_kick(v);
-    return value & (u32)size_mask(size);
+    return value;
 }
 
 void vm_io_write(struct vcpu *v, u16 port, u32 value, unsigned size)
 {
     fpu_park(v);
     v->vm->stats.io_writes++;
+    trace_access(v->vm, TRACE_IO_WRITE, port, value & size_mask(size), size);
     chipset_io_write(v->vm, port, value & (u32)size_mask(size), size);
     vcpu_kick(v);
 }
@@ -37,15 +45,17 @@ u64 vm_mmio_read(struct vm *vm, gpa_t address, unsigned size)
 {
     struct vcpu *v = mmio_begin(vm);
     vm->stats.mmio_reads++;
-    u64 value = chipset_mmio_read(vm, address, size);
+    u64 value = chipset_mmio_read(vm, address, size) & size_mask(size);
+    trace_access(vm, TRACE_MMIO_READ, address.raw, value, size);
     vcpu_kick(v);
-    return value & size_mask(size);
+    return value;
 }
 
 void vm_mmio_write(struct vm *vm, gpa_t address, u64 value, unsigned size)
 {
     struct vcpu *v = mmio_begin(vm);
     vm->stats.mmio_writes++;
+    trace_access(vm, TRACE_MMIO_WRITE, address.raw, value & size_mask(size), size);
     chipset_mmio_write(vm, address, value & size_mask(size), size);
     vcpu_kick(v);
 }

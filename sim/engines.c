@@ -1,0 +1,19 @@
+#include "sim/engines.h"
+
+#include <string.h>
+
+static const struct engine *const engines[] = {&engine_interp};
+
+const struct engine *engine_at(unsigned n)
+{
+    return n < ARRAY_LEN(engines) ? engines[n] : NULL;
+}
+
+const struct engine *engine_find(const char *name)
+{
+    const struct engine *e;
+    for (unsigned n = 0; (e = engine_at(n)); n++)
+        if (!strcmp(e->name, name))
+            return e;
+    return NULL;
+}

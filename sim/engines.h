@@ -1,0 +1,13 @@
+/* The engines that can be chosen with --engine. */
+#ifndef REPRISE_SIM_ENGINES_H
+#define REPRISE_SIM_ENGINES_H
+
+#include "core/engine.h"
+
+#define ENGINE_DEFAULT "interp"
+
+/* The n-th engine, or NULL past the last. */
+const struct engine *engine_at(unsigned n);
+const struct engine *engine_find(const char *name); /* NULL if unknown */
+
+#endif

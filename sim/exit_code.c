@@ -1,0 +1,16 @@
+#include "sim/exit_code.h"
+
+#include <stddef.h>
+
+const struct exit_code_info exit_codes[] = {
+    {"0", "the guest powered itself off, or help was asked for"},
+    {"2", "usage: an option, a kernel, an initrd or a module is wrong"},
+    {"4", "the guest failed: a triple fault; registers and code are on stderr"},
+    {"6", "a limit was reached: --timeout or --max-insns"},
+    {"8", "the host failed: no memory, a file cannot be written, a processor feature is missing"},
+    {"10", "the user ended the run: Ctrl-A x, or a signal"},
+    {"12", "the guest halted for ever: nothing can wake it"},
+    {"14", "the guest asked for a reset, with --reset exit"},
+    {"odd", "the guest wrote v to port 0xF4 with --debug-exit: (v << 1) | 1, in 8 bits"},
+    {NULL, NULL},
+};

@@ -1,0 +1,28 @@
+/* The userspace side of core/host.h: what only the simulator itself may ask of its host. */
+#ifndef REPRISE_SIM_HOST_LINUX_H
+#define REPRISE_SIM_HOST_LINUX_H
+
+#include "core/host.h"
+
+enum stop_reason { STOP_REASON_NONE, STOP_REASON_TIMEOUT, STOP_REASON_SIGNAL, STOP_REASON_USER, STOP_REASON_OUTPUT };
+
+/* Asks the run to end; the first reason counts. Async-signal-safe. */
+void host_request_stop(enum stop_reason reason);
+enum stop_reason host_stop_reason(void);
+
+/* Connects a channel to a descriptor, -1 for none. Output is buffered to the end of each line. */
+void host_console_attach(enum host_channel channel, int fd);
+/* Writes out what is buffered. */
+void host_console_flush(void);
+/* True if the last byte that went to the terminal's descriptor `fd` did not end its line. */
+bool host_console_midline(int fd);
+
+/* SIGINT, SIGTERM, SIGHUP and SIGQUIT ask for the end of the run; SIGPIPE is ignored. */
+void host_catch_signals(void);
+/* Asks for the end of the run after `ns` of host time. */
+enum status host_start_timer(u64 ns);
+
+/* Nanoseconds of the host's monotonic clock. */
+u64 host_nanoseconds(void);
+
+#endif

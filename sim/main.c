@@ -1,0 +1,107 @@
+#include "core/version.h"
+#include "sim/exit_code.h"
+#include "sim/help.h"
+#include "sim/options.h"
+#include "sim/run.h"
+
+#include <string.h>
+
+/* Help that could not be printed, say into a full disk, has not been given. */
+static int finish_output(void)
+{
+    return fflush(stdout) || ferror(stdout) ? EXIT_HOST : EXIT_POWER_OFF;
+}
+
+static int verb_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("reprise %s\n", REPRISE_VERSION);
+    return finish_output();
+}
+
+static int verb_list(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    help_list(stdout);
+    return finish_output();
+}
+
+static const char *candidate_verb(unsigned n, const void *context)
+{
+    (void)context;
+    return verbs[n].name;
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *near = nearest(word, candidate_verb, NULL);
+    fprintf(stderr, "reprise: there is no verb \"%.80s\"; ", word);
+    fprintf(stderr, near ? "did you mean `reprise %s`?\n" : "`reprise help` lists them\n", near);
+    return EXIT_USAGE;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (const struct verb *v = verbs; v->name; v++)
+        if (!strcmp(v->name, name))
+            return v;
+    return NULL;
+}
+
+/* `run` is the one verb with more to say than the overview does. */
+static int verb_help(int argc, char **argv)
+{
+    if (argc && !find_verb(argv[0]))
+        return unknown_verb(argv[0]);
+    if (argc && !strcmp(argv[0], "run"))
+        help_run(stdout);
+    else
+        help_overview(stdout);
+    return finish_output();
+}
+
+const struct verb verbs[] = {
+    {"run", "OPTIONS", "boot a kernel and run it to its end", verb_run},
+    {"list", "", "list processor models and engines", verb_list},
+    {"help", "[VERB]", "explain a verb", verb_help},
+    {"version", "", "print the version", verb_version},
+    {NULL, NULL, NULL, NULL},
+};
+
+/* Options in place of a verb. */
+static int global_option(int argc, char **argv)
+{
+    const char *word = argv[0];
+    if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+        return verb_help(0, NULL);
+    if (!strcmp(word, "--version"))
+        return verb_version(0, NULL);
+    if (!strcmp(word, "--man")) {
+        help_man_page(stdout);
+        return finish_output();
+    }
+    if (!strcmp(word, "--completion")) {
+        if (argc < 2 || strcmp(argv[1], "bash")) {
+            fprintf(stderr, "reprise: --completion knows one shell; write --completion bash\n");
+            return EXIT_USAGE;
+        }
+        help_completion(stdout);
+        return finish_output();
+    }
+    fprintf(stderr, "reprise: %.80s is no verb; write `reprise run %.80s ...`, or `reprise help`\n", word, word);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "reprise: a verb is missing; try `reprise run --kernel FILE`, or `reprise help`\n");
+        return EXIT_USAGE;
+    }
+    if (argv[1][0] == '-')
+        return global_option(argc - 1, argv + 1);
+    const struct verb *verb = find_verb(argv[1]);
+    return verb ? verb->run(argc - 2, argv + 2) : unknown_verb(argv[1]);
+}

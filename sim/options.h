@@ -1,0 +1,75 @@
+/* The command line. One table of options and one of verbs; parser, help, manual page and completion all read them. */
+#ifndef REPRISE_SIM_OPTIONS_H
+#define REPRISE_SIM_OPTIONS_H
+
+#include "core/boot.h"
+#include "core/types.h"
+
+enum option_kind {
+    OPTION_FLAG,    /* bool */
+    OPTION_TEXT,    /* const char * */
+    OPTION_FILE,    /* const char *; completed as a path */
+    OPTION_LIST,    /* several: struct option_list */
+    OPTION_SIZE,    /* u64 bytes: digits with K, M or G */
+    OPTION_COUNT,   /* u64, not 0; K, M and G are powers of ten */
+    OPTION_SECONDS, /* u64 nanoseconds from a decimal fraction, not 0 */
+    OPTION_NUMBER,  /* u64 */
+    OPTION_CHOICE,  /* const char *, one of option.choice(0...) */
+};
+
+struct option_list {
+    const char *item[BOOT_MODULES_MAX];
+    unsigned count;
+};
+
+/* Results of `run`; text points into argv. */
+struct run_options {
+    const char *kernel, *initrd, *append;
+    struct option_list modules;
+    u64 memory;
+    const char *engine, *cpu;
+    u64 rtc;
+    const char *serial, *debug_console, *pace, *reset;
+    bool debug_exit;
+    u64 max_insns; /* 0: no limit */
+    u64 timeout;   /* nanoseconds; 0: no limit */
+    const char *stats, *trace;
+    bool help;
+};
+
+struct option {
+    const char *name; /* without "--" */
+    char letter;      /* 0: none */
+    enum option_kind kind;
+    size_t field;         /* offset in struct run_options */
+    const char *argument; /* how help names it; NULL for flags */
+    const char *fallback; /* value if not given; NULL: none */
+    const char *group;    /* heading in help; options of one group stand together */
+    const char *help;
+    const char *(*choice)(unsigned n); /* OPTION_CHOICE: the n-th value, NULL past the last */
+};
+
+extern const struct option run_options_table[];
+extern const unsigned run_options_count;
+
+struct verb {
+    const char *name;
+    const char *argument; /* "" if none */
+    const char *summary;
+    int (*run)(int argc, char **argv); /* arguments after the verb; returns an exit code */
+};
+extern const struct verb verbs[]; /* sim/main.c; ends with a NULL name */
+
+enum { MESSAGE_MAX = 400 };
+
+/* Parses the arguments after `run`. False with one line in `message` (what, where, what to do) otherwise. */
+bool options_parse(int argc, char **argv, struct run_options *options, char message[MESSAGE_MAX]);
+
+/* Refuses combinations that make no sense. */
+bool options_check(const struct run_options *options, char message[MESSAGE_MAX]);
+
+/* The candidate most like `word` if any is near enough to be a slip of the fingers, else NULL. `candidate(n, context)`
+ * gives the n-th or NULL. */
+const char *nearest(const char *word, const char *(*candidate)(unsigned n, const void *context), const void *context);
+
+#endif

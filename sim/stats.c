@@ -1,0 +1,84 @@
+#include "sim/stats.h"
+
+#include "core/version.h"
+#include "replay/hash.h"
+#include "sim/dump.h"
+#include "sim/files.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+_Static_assert(STATS_MESSAGE_MAX == (int)FILE_MESSAGE_MAX, "messages of sim/files.h pass through");
+
+double stats_mips(const struct vm *vm, const struct run_summary *run)
+{
+    return run->host_ns ? (double)vm->vcpu[0]->cpu.icount * 1000.0 / (double)run->host_ns : 0.0;
+}
+
+static u64 peak_memory(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (u64)usage.ru_maxrss * 1024; /* Linux counts in KiB */
+}
+
+static void put_exits(FILE *to, const struct vm_stats *s)
+{
+    const struct {
+        const char *name;
+        u64 value;
+    } rows[] = {
+        {"io_reads", s->io_reads},       {"io_writes", s->io_writes},   {"mmio_reads", s->mmio_reads},
+        {"mmio_writes", s->mmio_writes}, {"interrupts", s->interrupts}, {"halts", s->halts},
+        {"tlb_misses", s->tlb_misses},   {"tlb_flushes", s->tlb_flushes}, {"decodes", s->decodes},
+        {"engine_exits", s->engine_exits},
+    };
+    fprintf(to, "  \"exits\": {");
+    for (size_t n = 0; n < ARRAY_LEN(rows); n++)
+        fprintf(to, "%s\n    \"%s\": %" PRIu64, n ? "," : "", rows[n].name, rows[n].value);
+    fprintf(to, "\n  },\n  \"exceptions\": {");
+    const char *separator = "";
+    for (unsigned n = 0; n < ARRAY_LEN(s->exceptions); n++) {
+        if (!s->exceptions[n])
+            continue;
+        fprintf(to, "%s\n    \"%u %s\": %" PRIu64, separator, n, vector_name(n), s->exceptions[n]);
+        separator = ",";
+    }
+    fprintf(to, "%s},\n", *separator ? "\n  " : "");
+}
+
+static void put_all(FILE *to, struct vm *vm, const struct run_summary *run)
+{
+    fprintf(to, "{\n  \"version\": \"%s\",\n  \"engine\": \"%s\",\n  \"cpu\": \"%s\",\n", REPRISE_VERSION,
+            vm->config.engine->name, vm->config.model->name);
+    fprintf(to, "  \"memory_bytes\": %" PRIu64 ",\n", vm->config.ram_bytes);
+    fprintf(to, "  \"stop\": \"%s\",\n  \"exit_code\": %d,\n  \"resets\": %u,\n", run->stop, run->exit_code,
+            run->resets);
+    fprintf(to, "  \"instructions\": %" PRIu64 ",\n", vm->vcpu[0]->cpu.icount);
+    put_exits(to, &vm->stats);
+    fprintf(to, "  \"virtual_seconds\": %.9f,\n", (double)vm_now(vm) / 1e9);
+    fprintf(to, "  \"host_seconds\": %.6f,\n  \"startup_seconds\": %.6f,\n", (double)run->host_ns / 1e9,
+            (double)run->startup_ns / 1e9);
+    fprintf(to, "  \"mips\": %.3f,\n", stats_mips(vm, run));
+    fprintf(to, "  \"peak_memory_bytes\": %" PRIu64 ",\n", peak_memory()); /* before the hash touches anything */
+    fprintf(to, "  \"state_hash\": \"%016" PRIx64 "\"\n}\n", state_hash(vm));
+}
+
+bool stats_write(const char *path, struct vm *vm, const struct run_summary *run, char message[STATS_MESSAGE_MAX])
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    struct report_file report;
+    FILE *memory = open_memstream(&text, &bytes);
+    if (memory)
+        put_all(memory, vm, run);
+    if (!memory || fclose(memory)) {
+        snprintf(message, STATS_MESSAGE_MAX, "%.200s: no memory to compose it; free some", path);
+        free(text);
+        return false;
+    }
+    bool ok = report_open(path, &report, message) && report_commit(&report, text, bytes, message);
+    free(text);
+    return ok;
+}
