@@ -32,9 +32,6 @@ bool chipset_interrupt_pending(struct vm *vm, struct vcpu *v);
 /* Acknowledges it: the vector. Call only if pending. */
 u8 chipset_interrupt_acknowledge(struct vm *vm, struct vcpu *v);
 
-/* FERR#: an unmasked x87 exception while CR0.NE is clear. Raises IRQ 13 until a write to port 0xF0. */
-void chipset_ferr(struct vm *vm);
-
 /* Input from outside, through replay/input.h only. */
 void chipset_serial_input(struct vm *vm, unsigned port, u8 byte);
 /* How many bytes serial port `port` can take now without loss. */

@@ -8,7 +8,7 @@
 /* True if `address` lies in the rx mapping of a live host_exec. Async-signal-safe. */
 bool exec_arena_contains(u64 address);
 
-/* Installs the SIGFPE handler, once. */
+/* Installs the SIGFPE handler, again if someone has replaced it. */
 enum status fpu_trap_install(void);
 
 #endif

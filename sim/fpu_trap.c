@@ -6,7 +6,6 @@
 #include "sim/exec_arena.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <ucontext.h>
 
 static void on_sigfpe(int signal_number, siginfo_t *info, void *context)
@@ -26,13 +25,7 @@ static void on_sigfpe(int signal_number, siginfo_t *info, void *context)
 
 enum status fpu_trap_install(void)
 {
-    static atomic_bool installed;
-    if (atomic_load(&installed))
-        return STATUS_OK;
     struct sigaction action = {.sa_sigaction = on_sigfpe, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGFPE, &action, NULL) != 0)
-        return STATUS_UNSUPPORTED;
-    atomic_store(&installed, true);
-    return STATUS_OK;
+    return sigaction(SIGFPE, &action, NULL) == 0 ? STATUS_OK : STATUS_UNSUPPORTED;
 }
