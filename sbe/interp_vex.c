@@ -1,6 +1,7 @@
 /* Handlers of VEX-encoded instructions on general registers: BMI1 and BMI2 (SDM vol. 2, under their names). Operands are 32 or,
- * with VEX.W in 64-bit mode, 64 bits wide. Flags that the SDM leaves undefined come out clear. */
+ * with VEX.W in 64-bit mode, 64 bits wide. */
 #include "sbe/handlers.h"
+#include "sbe/native_flags.h"
 
 /* The r/m operand, zero-extended. */
 static bool read_rm(struct vcpu *v, const struct insn *i, u64 *value)
@@ -30,69 +31,61 @@ static unsigned operand_bits(const struct insn *i)
     return 8u * i->opsize;
 }
 
-static u32 sign_zero_flags(const struct insn *i, u64 result)
-{
-    return (result >> (operand_bits(i) - 1) & 1 ? FLAG_SF : 0) | (result == 0 ? FLAG_ZF : 0);
-}
+/* native_<op>(): the operation on the host's own unit for the sake of the undefined flags, which must come out as the
+ * processor leaves them. `a` is the operand that AT&T syntax names first; `wide`: 64 bits. Models with BMI run only on hosts
+ * that have it (cpu_model_missing_on_host). */
+#define NATIVE_TWO(op)                                                                              \
+    static u64 native_##op(bool wide, u64 a, u64 b, u32 *flags)                                     \
+    {                                                                                               \
+        u32 ax = native_flags_pack(*flags);                                                         \
+        u64 result;                                                                                 \
+        if (wide)                                                                                   \
+            __asm__(NATIVE_FLAGS_LOAD #op " %q[a], %q[b], %q[to]" NATIVE_FLAGS_STORE                \
+                    : [to] "=&r"(result), "+&a"(ax) : [a] "r"(a), [b] "r"(b) : "cc");               \
+        else                                                                                        \
+            __asm__(NATIVE_FLAGS_LOAD #op " %k[a], %k[b], %k[to]" NATIVE_FLAGS_STORE                \
+                    : [to] "=&r"(result), "+&a"(ax) : [a] "r"(a), [b] "r"(b) : "cc");               \
+        *flags = native_flags_unpack(ax);                                                           \
+        return result;                                                                              \
+    }
+NATIVE_TWO(andn)
+NATIVE_TWO(bextr)
+NATIVE_TWO(bzhi)
+
+#define NATIVE_ONE(op)                                                                              \
+    static u64 native_##op(bool wide, u64 a, u32 *flags)                                            \
+    {                                                                                               \
+        u32 ax = native_flags_pack(*flags);                                                         \
+        u64 result;                                                                                 \
+        if (wide)                                                                                   \
+            __asm__(NATIVE_FLAGS_LOAD #op " %q[a], %q[to]" NATIVE_FLAGS_STORE                       \
+                    : [to] "=&r"(result), "+&a"(ax) : [a] "r"(a) : "cc");                           \
+        else                                                                                        \
+            __asm__(NATIVE_FLAGS_LOAD #op " %k[a], %k[to]" NATIVE_FLAGS_STORE                       \
+                    : [to] "=&r"(result), "+&a"(ax) : [a] "r"(a) : "cc");                           \
+        *flags = native_flags_unpack(ax);                                                           \
+        return result;                                                                              \
+    }
+NATIVE_ONE(blsr)
+NATIVE_ONE(blsmsk)
+NATIVE_ONE(blsi)
 
 enum exec op_andn(struct vcpu *v, const struct insn *i)
 {
     u64 source;
     if (!read_rm(v, i, &source))
         return EXEC_FAULT;
-    u64 result = ~read_vvvv(v, i) & source;
-    write_register(v, i, i->reg, result);
-    v->cpu.aflags = sign_zero_flags(i, result);
+    write_register(v, i, i->reg, native_andn(i->opsize == 8, source, read_vvvv(v, i), &v->cpu.aflags));
     return EXEC_NEXT;
 }
 
-/* Bits start.. of the source, `length` of them; both counts are bytes of the control register. */
 enum exec op_bextr(struct vcpu *v, const struct insn *i)
 {
     u64 source;
     if (!read_rm(v, i, &source))
         return EXEC_FAULT;
-    unsigned start = read_vvvv(v, i) & 0xff, length = read_vvvv(v, i) >> 8 & 0xff;
-    u64 result = start < operand_bits(i) ? source >> start : 0;
-    if (length < operand_bits(i))
-        result &= (1ull << length) - 1;
-    write_register(v, i, i->reg, result);
-    v->cpu.aflags = result == 0 ? FLAG_ZF : 0;
+    write_register(v, i, i->reg, native_bextr(i->opsize == 8, read_vvvv(v, i), source, &v->cpu.aflags));
     return EXEC_NEXT;
-}
-
-static enum exec lowest_bit(struct vcpu *v, const struct insn *i, u64 result, bool carry)
-{
-    if (i->opsize == 4)
-        result = (u32)result;
-    write_register(v, i, i->vvvv, result);
-    v->cpu.aflags = sign_zero_flags(i, result) | (carry ? FLAG_CF : 0);
-    return EXEC_NEXT;
-}
-
-enum exec op_blsr(struct vcpu *v, const struct insn *i)
-{
-    u64 source;
-    if (!read_rm(v, i, &source))
-        return EXEC_FAULT;
-    return lowest_bit(v, i, (source - 1) & source, source == 0);
-}
-
-/* ZF is always clear: the result has at least one bit. */
-enum exec op_blsmsk(struct vcpu *v, const struct insn *i)
-{
-    u64 source;
-    if (!read_rm(v, i, &source))
-        return EXEC_FAULT;
-    return lowest_bit(v, i, (source - 1) ^ source, source == 0);
-}
-
-enum exec op_blsi(struct vcpu *v, const struct insn *i)
-{
-    u64 source;
-    if (!read_rm(v, i, &source))
-        return EXEC_FAULT;
-    return lowest_bit(v, i, -source & source, source != 0);
 }
 
 enum exec op_bzhi(struct vcpu *v, const struct insn *i)
@@ -100,11 +93,35 @@ enum exec op_bzhi(struct vcpu *v, const struct insn *i)
     u64 source;
     if (!read_rm(v, i, &source))
         return EXEC_FAULT;
-    unsigned first = read_vvvv(v, i) & 0xff;
-    bool beyond = first >= operand_bits(i);
-    u64 result = beyond ? source : source & ((1ull << first) - 1);
-    write_register(v, i, i->reg, result);
-    v->cpu.aflags = sign_zero_flags(i, result) | (beyond ? FLAG_CF : 0);
+    write_register(v, i, i->reg, native_bzhi(i->opsize == 8, read_vvvv(v, i), source, &v->cpu.aflags));
+    return EXEC_NEXT;
+}
+
+/* The destination of these three is VEX.vvvv. */
+enum exec op_blsr(struct vcpu *v, const struct insn *i)
+{
+    u64 source;
+    if (!read_rm(v, i, &source))
+        return EXEC_FAULT;
+    write_register(v, i, i->vvvv, native_blsr(i->opsize == 8, source, &v->cpu.aflags));
+    return EXEC_NEXT;
+}
+
+enum exec op_blsmsk(struct vcpu *v, const struct insn *i)
+{
+    u64 source;
+    if (!read_rm(v, i, &source))
+        return EXEC_FAULT;
+    write_register(v, i, i->vvvv, native_blsmsk(i->opsize == 8, source, &v->cpu.aflags));
+    return EXEC_NEXT;
+}
+
+enum exec op_blsi(struct vcpu *v, const struct insn *i)
+{
+    u64 source;
+    if (!read_rm(v, i, &source))
+        return EXEC_FAULT;
+    write_register(v, i, i->vvvv, native_blsi(i->opsize == 8, source, &v->cpu.aflags));
     return EXEC_NEXT;
 }
 

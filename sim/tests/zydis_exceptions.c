@@ -43,7 +43,7 @@ const struct exception exceptions[] = {
      "MOVSXD with 66 reads a word (SDM vol. 2, \"MOVSX/MOVSXD\": r16, r/m16); Zydis has 32 bits"},
     {VERDICT_DIFFERENT, NULL, "movmskp*", "movmskp*", "operand", NULL,
      "MOVMSKPS, MOVMSKPD with REX.W: the 32-bit result is zero-extended in any case"},
-    /* Extensions without rows: no processor model has them, so they are #UD as on a processor without them. */
+    /* Extensions without rows: no processor model offers them, so they are #UD as on a processor without them. */
     ONLY_ZYDIS("ADOX_ADCX", "ADX"),
     ONLY_ZYDIS("AMD3DNOW", "3DNow! (AMD)"),
     ONLY_ZYDIS("AMD_INVLPGB", "INVLPGB (AMD)"),
