@@ -13,7 +13,7 @@ _Static_assert(FEAT_COUNT <= 64, "features[0] holds every feature of the tables 
 #define NEHALEM (CORE2 | F(SSE42) | F(POPCNT) | F(RDTSCP) | F(SPEC_CTRL) | F(ARCH_CAPABILITIES))
 #define WESTMERE (NEHALEM | F(AES) | F(PCLMULQDQ) | F(TSC_DEADLINE))
 #define MAX (WESTMERE | F(MONITOR) | F(MOVBE) | F(XSAVE) | F(XSAVEOPT) | F(FSGSBASE) | F(SMEP) | F(SMAP) | F(UMIP) | \
-             F(PDPE1GB) | F(TSC_ADJUST))
+             F(PDPE1GB) | F(TSC_ADJUST) | F(BMI1) | F(BMI2) | F(LZCNT) | F(CLFLUSHOPT))
 
 const struct cpu_model cpu_models[] = {
     {.name = "westmere", .summary = "64-bit, SSE4.2, AES, TSC deadline timer (default)",

@@ -13,10 +13,10 @@ static bool deliver_serial(struct vm *vm, unsigned unit, u8 byte)
     return true;
 }
 
-/* The keyboard's own buffer drops what overflows it, as real ones do. */
 static bool deliver_keyboard(struct vm *vm, unsigned unit, u8 byte)
 {
-    (void)unit;
+    if (unit != 0 || !chipset_keyboard_room(vm))
+        return false;
     chipset_keyboard_input(vm, byte);
     return true;
 }
