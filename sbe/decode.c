@@ -35,14 +35,21 @@ static bool have(const struct parse *p, unsigned bytes)
     return p->at + bytes <= p->available;
 }
 
-/* Little-endian, zero-extended; 0 if not all there. */
+/* 1, 2, 4 or 8 bytes, zero-extended; 0 if not all there. Both sides are little-endian. */
 static u64 take(struct parse *p, unsigned bytes)
 {
     u64 value = 0;
-    if (have(p, bytes))
-        for (unsigned n = 0; n < bytes; n++)
-            value |= (u64)p->bytes[p->at + n] << 8 * n;
+    const u8 *from = p->bytes + p->at;
+    bool there = have(p, bytes);
     p->at += bytes;
+    if (!there)
+        return 0;
+    switch (bytes) {
+    case 1: value = *from; break;
+    case 2: __builtin_memcpy(&value, from, 2); break;
+    case 4: __builtin_memcpy(&value, from, 4); break;
+    default: __builtin_memcpy(&value, from, 8); break;
+    }
     return value;
 }
 
