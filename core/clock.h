@@ -14,13 +14,22 @@ struct clock {
 
 static inline u64 clock_now(const struct clock *c, u64 icount) { return icount + c->skipped_ns; }
 
-/* Periods of a `hz` counter elapsed at `ns`, without overflow for hz < 2^32. */
-static inline u64 clock_ticks(u64 ns, u64 hz) { return (u64)((u128)ns * hz / NS_PER_SECOND); }
-
-/* The first ns at which clock_ticks(ns, hz) >= ticks. */
-static inline u64 clock_tick_time(u64 ticks, u64 hz)
+/* (a * b + round) / c without overflow on the way; UINT64_MAX where the result does not fit. One MUL and one DIV: the
+ * metal build has no library for 128-bit division. */
+static inline u64 clock_scale(u64 a, u64 b, u64 round, u64 c)
 {
-    return (u64)(((u128)ticks * NS_PER_SECOND + hz - 1) / hz);
+    u128 product = (u128)a * b + round;
+    u64 low = (u64)product, high = (u64)(product >> 64);
+    if (high >= c)
+        return UINT64_MAX;
+    __asm__("divq %2" : "+a"(low), "+d"(high) : "r"(c) : "cc");
+    return low;
 }
+
+/* Periods of a `hz` counter elapsed at `ns`. */
+static inline u64 clock_ticks(u64 ns, u64 hz) { return clock_scale(ns, hz, 0, NS_PER_SECOND); }
+
+/* The first ns at which clock_ticks(ns, hz) >= ticks; CLOCK_NEVER if that is beyond all time. */
+static inline u64 clock_tick_time(u64 ticks, u64 hz) { return clock_scale(ticks, NS_PER_SECOND, hz - 1, hz); }
 
 #endif

@@ -8,6 +8,9 @@
 /* Handler of each row by operand size (index: log2 of bytes); generated from isa.def. */
 extern const insn_handler interp_handlers[][4];
 
+/* #UD: the handler of no row at all. */
+enum exec op_invalid(struct vcpu *v, const struct insn *i);
+
 /* Executes exactly one instruction, or delivers exactly one fault, with every debug feature honoured. */
 void interp_step(struct vcpu *v);
 
