@@ -602,6 +602,7 @@ void chipset_reset(struct vm *vm)
     lapic_reset(&cs->lapic, vm->vcpu[0]->index);
     lapic_virtual_wire(&cs->lapic);
     ioapic_reset(&cs->ioapic);
+    pic_elcr_write(&cs->pic, 0x4d1, 0x0e); /* firmware's: IRQ 9 (SCI), 10 and 11 (PIRQs) are level-triggered */
     hpet_reset(&cs->hpet);
     acpi_reset(&cs->acpi, now);
     pci_reset(&cs->pci);

@@ -10,10 +10,6 @@
 #define TIMER_CONFIG 0x00u
 #define TIMER_COMPARATOR 0x08u
 
-#define FEMTOSECONDS_PER_TICK (HPET_TICK_NS * 1000000ull)
-#define CAPABILITIES \
-    (FEMTOSECONDS_PER_TICK << 32 | 0x8086ull << 16 | 1ull << 15 | 1ull << 13 | (HPET_TIMERS - 1ull) << 8 | 1)
-
 #define CONFIG_ENABLE 0x1u
 #define CONFIG_LEGACY 0x2u
 
@@ -129,7 +125,7 @@ static u64 read_register(const struct hpet *h, unsigned reg, u64 now)
         }
     }
     switch (reg) {
-    case REG_CAPABILITIES: return CAPABILITIES;
+    case REG_CAPABILITIES: return HPET_CAPABILITIES;
     case REG_CONFIG: return h->config;
     case REG_STATUS: return h->status;
     case REG_COUNTER: return counter_at(h, now);

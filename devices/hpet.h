@@ -12,6 +12,9 @@
 enum { HPET_TIMERS = 3 };
 #define HPET_BASE 0xfed00000ull
 #define HPET_TICK_NS 10u
+/* General capabilities: period in fs, vendor 8086, legacy routing, 64-bit counter, number of the last timer, revision 1 */
+#define HPET_CAPABILITIES \
+    (HPET_TICK_NS * 1000000ull << 32 | 0x8086ull << 16 | 1ull << 15 | 1ull << 13 | (HPET_TIMERS - 1ull) << 8 | 1)
 
 struct hpet_timer {
     u64 config;

@@ -16,6 +16,7 @@
 void ioapic_reset(struct ioapic *io)
 {
     memset(io, 0, sizeof(*io));
+    io->id = IOAPIC_ID << 24;
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
         io->entry[pin] = ENTRY_MASKED;
 }

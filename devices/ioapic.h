@@ -8,7 +8,10 @@
 
 #include "devices/lapic.h"
 
-enum { IOAPIC_PINS = 24 };
+enum {
+    IOAPIC_PINS = 24,
+    IOAPIC_ID = 1, /* as firmware programs it: differs from every local APIC's */
+};
 #define IOAPIC_BASE 0xfec00000ull
 
 struct ioapic {
@@ -18,6 +21,7 @@ struct ioapic {
     u8 select; /* IOREGSEL */
 };
 
+/* All entries masked; the ID register holds IOAPIC_ID, which firmware writes. */
 void ioapic_reset(struct ioapic *io);
 
 /* The register page: IOREGSEL at 0, IOWIN at 0x10. Accesses that do not cover a register's first byte read 0 and write
