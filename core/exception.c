@@ -399,6 +399,8 @@ static enum exec deliver(struct vcpu *v, const struct event *event, u64 rip)
             mark_external(&v->fault);
         if (by_instruction(&now))
             return EXEC_FAULT;
+        if (v->fault.vector == VEC_PF)
+            v->cpu.cr2 = v->fault.cr2; /* even if it becomes a double fault (SDM vol. 3, 6.15, "Interrupt 14") */
         if (!escalate(&now, &v->fault)) {
             shut_down(v);
             return EXEC_JUMP;

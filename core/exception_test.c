@@ -1,0 +1,745 @@
+#include "core/test_machine.h"
+
+enum { HANDLER = 0x4000, HANDLER_2 = 0x5000, CALLER = 0x6000, VECTOR = 0x40 };
+
+static int setup(void **state)
+{
+    struct machine *m = machine_new();
+    m->v.cpu.rip = CALLER;
+    *state = m;
+    return 0;
+}
+static int teardown(void **state) { machine_free(*state); return 0; }
+
+static enum exec external(struct machine *m, u8 vector)
+{
+    return exception_deliver(&m->v, &(struct event){.vector = vector, .type = EVENT_EXTERNAL});
+}
+
+static enum exec fault(struct machine *m, u8 vector, u32 error)
+{
+    m->v.fault = (struct event){.vector = vector, .type = EVENT_EXCEPTION, .has_error = true, .error = error};
+    exception_deliver_fault(&m->v);
+    return EXEC_JUMP;
+}
+
+static void assert_at(struct machine *m, u16 cs, u64 rip)
+{
+    assert_int_equal(m->v.cpu.seg[SEG_CS].selector, cs);
+    assert_int_equal(m->v.cpu.rip, rip);
+    assert_int_equal(m->v.cpu.activity, ACTIVITY_RUNNING);
+}
+
+/* ---- Real-address mode -------------------------------------------------------------------------- */
+
+static void real_mode(void **state)
+{
+    struct machine *m = *state;
+    mode_real(m);
+    put(m, VECTOR * 4, 0x02001234, 4);
+    segment_load(&m->v, SEG_CS, 0x100);
+    m->v.cpu.rflags |= FLAG_IF | FLAG_TF;
+    m->v.cpu.aflags = FLAG_CF;
+    external(m, VECTOR);
+    assert_at(m, 0x200, 0x1234);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 6);
+    assert_int_equal(get(m, KERNEL_STACK - 6, 2), CALLER);
+    assert_int_equal(get(m, KERNEL_STACK - 4, 2), 0x100);
+    assert_int_equal(get(m, KERNEL_STACK - 2, 2), FLAG_IF | FLAG_TF | FLAG_CF | FLAG_FIXED);
+    assert_int_equal(m->v.cpu.rflags & (FLAG_IF | FLAG_TF), 0);
+    assert_int_equal(far_iret(&m->v, 2, 0), EXEC_JUMP);
+    assert_at(m, 0x100, CALLER);
+    assert_true(m->v.cpu.rflags & FLAG_IF);
+}
+
+static void real_mode_has_no_error_code(void **state)
+{
+    struct machine *m = *state;
+    mode_real(m);
+    put(m, VEC_GP * 4, HANDLER, 4);
+    fault(m, VEC_GP, 0);
+    assert_at(m, 0, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 6);
+}
+
+static void real_mode_short_table_shuts_down(void **state)
+{
+    struct machine *m = *state;
+    mode_real(m);
+    m->v.cpu.idtr.limit = 0;
+    external(m, VECTOR);
+    assert_int_equal(m->v.cpu.activity, ACTIVITY_SHUTDOWN);
+}
+
+/* ---- Protected mode ----------------------------------------------------------------------------- */
+
+static void same_level(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_GP, make_gate(CODE0, HANDLER, SYS_TRAP_GATE32, 0, 0));
+    m->v.cpu.rflags |= FLAG_IF | FLAG_NT;
+    fault(m, VEC_GP, 0x1230);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 16);
+    assert_int_equal(get(m, KERNEL_STACK - 16, 4), 0x1230);
+    assert_int_equal(get(m, KERNEL_STACK - 12, 4), CALLER);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 4), CODE0);
+    assert_int_equal(get(m, KERNEL_STACK - 4, 4), FLAG_IF | FLAG_NT | FLAG_FIXED | FLAG_RF);
+    assert_int_equal(m->v.cpu.rflags, FLAG_IF | FLAG_FIXED); /* a trap gate leaves IF */
+}
+
+static void gate_of_16_bits(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_GP, make_gate(CODE0, 0x77770000 | HANDLER, SYS_INTERRUPT_GATE16, 0, 0));
+    m->v.cpu.rip = 0x12345678;
+    fault(m, VEC_GP, 0x1230);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 8);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 2), 0x1230);
+    assert_int_equal(get(m, KERNEL_STACK - 6, 2), 0x5678);
+}
+
+static void enter_user(struct machine *m)
+{
+    enter_segments(m, CODE3, DATA3);
+    m->v.cpu.gpr[RSP] = USER_STACK;
+}
+
+static void inner_level_and_back(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    enter_user(m);
+    m->v.cpu.rflags |= FLAG_IF;
+    idt_set(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 3, 0));
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, CALLER + 2), EXEC_JUMP);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.cpl, 0);
+    assert_int_equal(m->v.cpu.seg[SEG_SS].selector, DATA0);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 20);
+    assert_int_equal(get(m, KERNEL_STACK - 4, 4), DATA3);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 4), USER_STACK);
+    assert_int_equal(get(m, KERNEL_STACK - 12, 4), FLAG_IF | FLAG_FIXED);
+    assert_int_equal(get(m, KERNEL_STACK - 16, 4), CODE3);
+    assert_int_equal(get(m, KERNEL_STACK - 20, 4), CALLER + 2);
+    assert_int_equal(m->v.cpu.rflags & FLAG_IF, 0);
+    assert_true(gdt_get(m, DATA0) >> 40 & SEG_ACCESSED);
+
+    segment_load(&m->v, SEG_ES, DATA0);
+    assert_int_equal(far_iret(&m->v, 4, 0), EXEC_JUMP);
+    assert_at(m, CODE3, CALLER + 2);
+    assert_int_equal(m->v.cpu.cpl, 3);
+    assert_int_equal(m->v.cpu.gpr[RSP], USER_STACK);
+    assert_int_equal(m->v.cpu.seg[SEG_SS].selector, DATA3);
+    assert_int_equal(m->v.cpu.seg[SEG_DS].selector, DATA3);
+    assert_int_equal(m->v.cpu.seg[SEG_ES].selector, 0); /* too privileged to keep */
+    assert_true(m->v.cpu.seg[SEG_ES].attributes & SEG_UNUSABLE);
+}
+
+static void software_interrupt_needs_dpl(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    enter_user(m);
+    struct cpu before = m->v.cpu;
+    idt_set(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, CALLER + 2), EXEC_FAULT);
+    assert_fault(m, VEC_GP, VECTOR * 8 + 2);
+    assert_memory_equal(&before, &m->v.cpu, sizeof before);
+    external(m, VECTOR); /* an external interrupt does not */
+    assert_at(m, CODE0, HANDLER);
+}
+
+static void absent_gate(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0) & ~(1ull << 47));
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, CALLER + 2), EXEC_FAULT);
+    assert_fault(m, VEC_NP, VECTOR * 8 + 2);
+    idt_set(m, VECTOR, make_gate(ABSENT_CODE, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, CALLER + 2), EXEC_FAULT);
+    assert_fault(m, VEC_NP, ABSENT_CODE);
+    idt_set(m, VEC_NP, make_gate(CODE0, HANDLER_2, SYS_INTERRUPT_GATE32, 0, 0));
+    external(m, VECTOR); /* the same, met by an interrupt: #NP with EXT */
+    assert_at(m, CODE0, HANDLER_2);
+    assert_int_equal(get(m, m->v.cpu.gpr[RSP], 4), ABSENT_CODE | 1);
+}
+
+static void bad_inner_stack(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 3, 0));
+    enter_user(m);
+    struct cpu before = m->v.cpu;
+    put(m, TSS_A + 8, DATA3, 2); /* RPL and DPL differ from the new CPL */
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_TS, DATA3 & ~3);
+    put(m, TSS_A + 8, ABSENT_DATA, 2);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_SS, ABSENT_DATA);
+    put(m, TSS_A + 8, 0, 2);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_TS, 0);
+    put(m, TSS_A + 8, STACK16, 2);
+    put(m, TSS_A + 4, 6, 4); /* no room: wraps below zero into the limit */
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_SS, STACK16);
+    assert_memory_equal(&before, &m->v.cpu, sizeof before);
+    m->v.cpu.tr.limit = 8;
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_TS, TSS_A_SEL);
+}
+
+static void inner_stack_of_16_bits(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 3, 0));
+    put(m, TSS_A + 8, STACK16, 2);
+    put(m, TSS_A + 4, 0xabcd0000, 4);
+    enter_user(m);
+    m->v.cpu.gpr[RSP] = 0x11229000;
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_JUMP);
+    assert_int_equal(m->v.cpu.gpr[RSP], 0x1122ffec); /* SP wrapped; the upper half is the old ESP's */
+    assert_int_equal(get(m, 0xffec + 12, 4), 0x11229000);
+}
+
+static void tss_of_16_bits(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    m->v.cpu.tr = (struct segment){.selector = TSS_A_SEL, .attributes = SEG_P | SYS_TSS16_BUSY, .limit = 0x2b, .base = TSS_A};
+    put(m, TSS_A + 2, 0x7000, 2);
+    put(m, TSS_A + 4, DATA0, 2);
+    idt_set(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 3, 0));
+    enter_user(m);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_JUMP);
+    assert_int_equal(m->v.cpu.gpr[RSP], 0x7000 - 20);
+}
+
+static void double_fault(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_DF, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    idt_set(m, VEC_GP, 0); /* not a gate: delivering #GP is #GP */
+    m->v.cpu.gpr[RAX] = 0x55;
+    fault(m, VEC_GP, 0x10);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 16);
+    assert_int_equal(get(m, KERNEL_STACK - 16, 4), 0);
+    assert_int_equal(get(m, KERNEL_STACK - 12, 4), CALLER);
+    assert_int_equal(m->v.cpu.gpr[RAX], 0x55);
+}
+
+static void benign_then_contributory_is_serial(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_GP, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    m->v.fault = (struct event){.vector = VEC_UD, .type = EVENT_EXCEPTION};
+    exception_deliver_fault(&m->v);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(get(m, KERNEL_STACK - 16, 4), VEC_UD * 8 + 2 + 1);
+}
+
+static void triple_fault(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    fault(m, VEC_GP, 0);
+    assert_int_equal(m->v.cpu.activity, ACTIVITY_SHUTDOWN);
+    assert_int_equal(m->v.cpu.rip, CALLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK);
+}
+
+static void nmi_blocks_until_iret(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_NMI, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    exception_deliver(&m->v, &(struct event){.vector = VEC_NMI, .type = EVENT_NMI});
+    assert_true(m->v.cpu.nmi_blocked);
+    assert_int_equal(far_iret(&m->v, 4, 0), EXEC_JUMP);
+    assert_false(m->v.cpu.nmi_blocked);
+}
+
+static void conforming_handler_keeps_level(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VECTOR, make_gate(CONFORMING, HANDLER, SYS_INTERRUPT_GATE32, 3, 0));
+    enter_user(m);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_JUMP);
+    assert_at(m, CONFORMING | 3, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], USER_STACK - 12);
+}
+
+/* ---- Virtual-8086 mode -------------------------------------------------------------------------- */
+
+static void push32(struct machine *m, u32 value) { assert_true(stack_push(&m->v, value, 4)); }
+
+static void enter_v86(struct machine *m, u32 flags)
+{
+    mode_protected(m);
+    static const u16 selectors[] = {0x500, 0x400, 0x300, 0x200, 0x100}; /* GS FS DS ES SS */
+    for (unsigned k = 0; k < 4; k++)
+        push32(m, selectors[k]);
+    push32(m, selectors[4]);
+    push32(m, 0x7000);
+    push32(m, FLAG_VM | FLAG_FIXED | flags);
+    push32(m, 0x600);
+    push32(m, 0x20);
+    assert_int_equal(far_iret(&m->v, 4, 0), EXEC_JUMP);
+}
+
+static void to_v86_and_back(void **state)
+{
+    struct machine *m = *state;
+    enter_v86(m, FLAG_IF);
+    assert_at(m, 0x600, 0x20);
+    assert_int_equal(m->v.cpu.cpl, 3);
+    assert_int_equal(m->v.mode, CODE_16);
+    assert_int_equal(m->v.cpu.seg[SEG_CS].base, 0x6000);
+    assert_int_equal(m->v.cpu.seg[SEG_DS].base, 0x3000);
+    assert_int_equal(m->v.cpu.seg[SEG_GS].limit, 0xffff);
+    idt_set(m, VEC_GP, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    fault(m, VEC_GP, 0);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.cpl, 0);
+    assert_int_equal(m->v.cpu.rflags & FLAG_VM, 0);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 40);
+    static const u32 frame[] = {0, 0x20, 0x600, FLAG_VM | FLAG_IF | FLAG_FIXED | FLAG_RF, 0x7000, 0x100, 0x200, 0x300, 0x400, 0x500};
+    assert_memory_equal(m->vm.memory.ram + KERNEL_STACK - 40, frame, sizeof frame);
+    for (unsigned k = SEG_DS; k <= SEG_GS; k++)
+        assert_true(m->v.cpu.seg[k].attributes & SEG_UNUSABLE);
+    stack_adjust(&m->v, 4); /* the error code */
+    assert_int_equal(far_iret(&m->v, 4, 0), EXEC_JUMP);
+    assert_at(m, 0x600, 0x20);
+    assert_true(m->v.cpu.rflags & FLAG_RF);
+}
+
+static void v86_software_interrupt_by_iopl(void **state)
+{
+    struct machine *m = *state;
+    idt_set(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 3, 0));
+    enter_v86(m, 0);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0x22), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+    assert_int_equal(far_iret(&m->v, 2, 0), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+    m->v.cpu.rflags |= FLAG_IOPL;
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0x22), EXEC_JUMP);
+    assert_at(m, CODE0, HANDLER);
+}
+
+static void v86_extensions_redirect(void **state)
+{
+    struct machine *m = *state;
+    enter_v86(m, FLAG_VIF);
+    m->v.cpu.cr4 |= CR4_VME;
+    put(m, TSS_A + 0x66, 0x100, 2); /* bitmap of the vectors at 0xe0: all redirected */
+    put(m, VECTOR * 4, 0x07000123, 4);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0x22), EXEC_JUMP);
+    assert_at(m, 0x700, 0x123);
+    assert_true(cpu_v86(&m->v.cpu));
+    assert_int_equal(m->v.cpu.rflags & FLAG_VIF, 0);
+    assert_int_equal(get(m, 0x1000 + 0x7000 - 6, 2), 0x22);
+    assert_int_equal(get(m, 0x1000 + 0x7000 - 2, 2), FLAG_IOPL | FLAG_IF | FLAG_FIXED);
+    assert_int_equal(far_iret(&m->v, 2, 0), EXEC_JUMP);
+    assert_at(m, 0x600, 0x22);
+    assert_true(m->v.cpu.rflags & FLAG_VIF);
+    assert_int_equal(cpu_iopl(&m->v.cpu), 0);
+    put(m, TSS_A + 0xe0 + VECTOR / 8, 1, 1); /* not redirected: IOPL decides */
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0x22), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+}
+
+/* ---- Call gates and far returns ----------------------------------------------------------------- */
+
+static struct far_request far_call(u16 selector)
+{
+    return (struct far_request){.kind = FAR_CALL, .selector = selector, .opsize = 4, .next_rip = CALLER + 7};
+}
+
+static void call_gate_copies_parameters(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    gdt_set(m, GATE_SEL, make_gate(CODE0, HANDLER, SYS_CALL_GATE32, 3, 2));
+    enter_user(m);
+    put(m, USER_STACK, 0x11111111, 4);
+    put(m, USER_STACK + 4, 0x22222222, 4);
+    struct far_request r = far_call(GATE_SEL | 3);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_JUMP);
+    assert_at(m, CODE0, HANDLER);
+    static const u32 frame[] = {CALLER + 7, CODE3, 0x11111111, 0x22222222, USER_STACK, DATA3};
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - sizeof frame);
+    assert_memory_equal(m->vm.memory.ram + KERNEL_STACK - sizeof frame, frame, sizeof frame);
+    assert_int_equal(far_return(&m->v, 4, 8), EXEC_JUMP);
+    assert_at(m, CODE3, CALLER + 7);
+    assert_int_equal(m->v.cpu.gpr[RSP], USER_STACK + 8);
+    assert_int_equal(m->v.cpu.cpl, 3);
+}
+
+static void call_gate_checks(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    enter_user(m);
+    struct far_request r = far_call(GATE_SEL | 3);
+    gdt_set(m, GATE_SEL, make_gate(CODE0, HANDLER, SYS_CALL_GATE32, 0, 0));
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_GP, GATE_SEL);
+    gdt_set(m, GATE_SEL, make_gate(0, HANDLER, SYS_CALL_GATE32, 3, 0));
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+    gdt_set(m, GATE_SEL, make_gate(DATA0, HANDLER, SYS_CALL_GATE32, 3, 0));
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_GP, DATA0);
+    gdt_set(m, GATE_SEL, make_gate(CODE0, HANDLER, SYS_CALL_GATE32, 3, 0));
+    r.kind = FAR_JMP; /* may not change the level */
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_GP, CODE0);
+    gdt_set(m, GATE_SEL, make_gate(CODE3, HANDLER, SYS_CALL_GATE16, 3, 0));
+    r.kind = FAR_CALL;
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_JUMP);
+    assert_int_equal(m->v.cpu.gpr[RSP], USER_STACK - 4);
+}
+
+static void direct_transfer_checks(void **state)
+{
+    struct machine *m = *state;
+    static const struct { u16 selector; u64 offset; u8 vector; u32 error; } cases[] = {
+        {0, 0, VEC_GP, 0},
+        {DATA0, 0, VEC_GP, DATA0},
+        {CODE3, 0, VEC_GP, CODE3 & ~3},
+        {CODE0 | 3, 0, VEC_GP, CODE0},
+        {ABSENT_CODE, 0, VEC_NP, ABSENT_CODE},
+        {CODE16, 0x10000, VEC_GP, 0},
+        {LDT_SEL, 0, VEC_GP, LDT_SEL},
+        {TSS_A_SEL, 0, VEC_GP, TSS_A_SEL},
+        {GDT_LIMIT + 1, 0, VEC_GP, GDT_LIMIT + 1},
+    };
+    mode_protected(m);
+    struct cpu before = m->v.cpu;
+    for (unsigned k = 0; k < ARRAY_LEN(cases); k++) {
+        struct far_request r = {.kind = FAR_JMP, .selector = cases[k].selector, .offset = cases[k].offset, .opsize = 4};
+        assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+        assert_fault(m, cases[k].vector, cases[k].error);
+    }
+    assert_memory_equal(&before, &m->v.cpu, sizeof before);
+    struct far_request r = {.kind = FAR_JMP, .selector = CODE16, .offset = 0xffff, .opsize = 4};
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_JUMP);
+    assert_int_equal(m->v.mode, CODE_16);
+}
+
+/* ---- Tasks -------------------------------------------------------------------------------------- */
+
+static void task_b(struct machine *m)
+{
+    put(m, TSS_B + 0x20, HANDLER, 4);
+    put(m, TSS_B + 0x24, FLAG_FIXED | FLAG_IF, 4);
+    put(m, TSS_B + 0x28, 0xaaaa5555, 4); /* EAX */
+    put(m, TSS_B + 0x38, 0x7800, 4);     /* ESP */
+    for (unsigned k = 0; k < SEG_COUNT; k++)
+        put(m, TSS_B + 0x48 + 4 * k, k == SEG_CS ? CODE0 : DATA0, 2);
+}
+
+static void task_call_and_return(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    task_b(m);
+    m->v.cpu.gpr[RAX] = 0x12345678;
+    m->v.cpu.dr[7] |= 1;
+    struct far_request r = far_call(TSS_B_SEL);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_JUMP);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RAX], 0xaaaa5555);
+    assert_int_equal(m->v.cpu.gpr[RSP], 0x7800);
+    assert_int_equal(m->v.cpu.rflags, FLAG_NT | FLAG_IF | FLAG_FIXED);
+    assert_int_equal(get(m, TSS_B, 2), TSS_A_SEL);
+    assert_int_equal(m->v.cpu.tr.selector, TSS_B_SEL);
+    assert_true(m->v.cpu.cr0 & CR0_TS);
+    assert_int_equal(m->v.cpu.dr[7] & 1, 0);
+    assert_int_equal(descriptor_type(gdt_get(m, TSS_A_SEL)), SYS_TSS32_BUSY);
+    assert_int_equal(descriptor_type(gdt_get(m, TSS_B_SEL)), SYS_TSS32_BUSY);
+    assert_int_equal(get(m, TSS_A + 0x20, 4), CALLER + 7);
+    assert_int_equal(get(m, TSS_A + 0x28, 4), 0x12345678);
+    assert_int_equal(get(m, TSS_A + 0x4c, 2), CODE0);
+
+    assert_int_equal(far_iret(&m->v, 4, HANDLER + 1), EXEC_JUMP);
+    assert_at(m, CODE0, CALLER + 7);
+    assert_int_equal(m->v.cpu.gpr[RAX], 0x12345678);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK);
+    assert_int_equal(descriptor_type(gdt_get(m, TSS_B_SEL)), SYS_TSS32);
+    assert_int_equal(get(m, TSS_B + 0x20, 4), HANDLER + 1);
+    assert_int_equal(get(m, TSS_B + 0x24, 4) & FLAG_NT, 0);
+    assert_int_equal(m->v.cpu.rflags & FLAG_NT, 0);
+}
+
+static void task_jump(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    task_b(m);
+    put(m, TSS_B + 0x64, 1, 2); /* debug trap */
+    struct far_request r = {.kind = FAR_JMP, .selector = TSS_B_SEL, .opsize = 4, .next_rip = CALLER + 7};
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_JUMP);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(descriptor_type(gdt_get(m, TSS_A_SEL)), SYS_TSS32);
+    assert_int_equal(m->v.cpu.rflags & FLAG_NT, 0);
+    idt_set(m, VEC_DB, make_gate(CODE0, HANDLER_2, SYS_INTERRUPT_GATE32, 0, 0));
+    assert_true(m->v.stepping);
+    assert_true(debug_check_fetch(&m->v));
+    exception_deliver_fault(&m->v);
+    assert_at(m, CODE0, HANDLER_2);
+    assert_int_equal(get(m, 0x7800 - 12, 4), HANDLER);
+    assert_true(m->v.cpu.dr[6] & DR6_BT);
+}
+
+static void task_gate_takes_error_code(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    task_b(m);
+    idt_set(m, VEC_DF, make_gate(TSS_B_SEL, 0, SYS_TASK_GATE, 0, 0));
+    fault(m, VEC_GP, 0x18); /* no gate for #GP */
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], 0x7800 - 4);
+    assert_int_equal(get(m, 0x7800 - 4, 4), 0);
+    assert_int_equal(get(m, TSS_A + 0x20, 4), CALLER);
+}
+
+static void fault_in_new_task(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    task_b(m);
+    put(m, TSS_B + 0x54, EXECUTE_ONLY, 2); /* DS */
+    idt_set(m, VEC_TS, make_gate(CODE0, HANDLER_2, SYS_INTERRUPT_GATE32, 0, 0));
+    struct far_request r = far_call(TSS_B_SEL);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_TS, EXECUTE_ONLY);
+    assert_int_equal(m->v.cpu.tr.selector, TSS_B_SEL);
+    exception_deliver_fault(&m->v);
+    assert_at(m, CODE0, HANDLER_2);
+    assert_int_equal(get(m, 0x7800 - 16, 4), EXECUTE_ONLY);
+    assert_int_equal(get(m, 0x7800 - 12, 4), HANDLER);
+}
+
+static void short_tss_changes_nothing(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    task_b(m);
+    gdt_set(m, TSS_B_SEL, make_descriptor(TSS_B, 0x66, SEG_P | SYS_TSS32));
+    struct cpu before = m->v.cpu;
+    struct far_request r = far_call(TSS_B_SEL);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_TS, TSS_B_SEL);
+    assert_memory_equal(&before, &m->v.cpu, sizeof before);
+    assert_int_equal(descriptor_type(gdt_get(m, TSS_B_SEL)), SYS_TSS32);
+}
+
+/* ---- Long mode ---------------------------------------------------------------------------------- */
+
+static void long_same_level_aligns(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    idt_set_long(m, VEC_GP, make_gate(CODE0_64, HANDLER, SYS_INTERRUPT_GATE32, 0, 0), 0);
+    m->v.cpu.gpr[RSP] = KERNEL_STACK - 3;
+    fault(m, VEC_GP, 0x1230);
+    assert_at(m, CODE0_64, HANDLER);
+    u64 top = KERNEL_STACK - 16;
+    assert_int_equal(m->v.cpu.gpr[RSP], top - 48);
+    assert_int_equal(get(m, top - 8, 8), DATA0);
+    assert_int_equal(get(m, top - 16, 8), KERNEL_STACK - 3);
+    assert_int_equal(get(m, top - 32, 8), CODE0_64);
+    assert_int_equal(get(m, top - 40, 8), CALLER);
+    assert_int_equal(get(m, top - 48, 8), 0x1230);
+    m->v.cpu.gpr[RSP] += 8;
+    assert_int_equal(far_iret(&m->v, 8, 0), EXEC_JUMP);
+    assert_at(m, CODE0_64, CALLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 3);
+}
+
+static void long_interrupt_stack_table(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    idt_set_long(m, VEC_NMI, make_gate(CODE0_64, HANDLER, SYS_INTERRUPT_GATE32, 0, 1), 0xffff8000);
+    enter_segments(m, CODE3_64, DATA3);
+    m->v.cpu.gpr[RSP] = USER_STACK;
+    exception_deliver(&m->v, &(struct event){.vector = VEC_NMI, .type = EVENT_NMI});
+    assert_true(m->v.cpu.rip == (0xffff800000000000 | HANDLER));
+    assert_int_equal(m->v.cpu.gpr[RSP], IST_STACK - 40);
+    assert_int_equal(m->v.cpu.seg[SEG_SS].selector, 0);
+    assert_int_equal(m->v.cpu.cpl, 0);
+    assert_int_equal(get(m, IST_STACK - 8, 8), DATA3);
+    assert_int_equal(far_iret(&m->v, 8, 0), EXEC_JUMP);
+    assert_at(m, CODE3_64, CALLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], USER_STACK);
+    assert_int_equal(m->v.cpu.cpl, 3);
+}
+
+static void long_inner_level(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    idt_set_long(m, VECTOR, make_gate(CODE0_64, HANDLER, SYS_TRAP_GATE32, 3, 0), 0);
+    enter_segments(m, CODE3, DATA3); /* compatibility mode */
+    m->v.cpu.gpr[RSP] = USER_STACK;
+    assert_int_equal(m->v.mode, CODE_32);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, CALLER + 2), EXEC_JUMP);
+    assert_at(m, CODE0_64, HANDLER);
+    assert_int_equal(m->v.mode, CODE_64);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 40);
+    assert_int_equal(far_iret(&m->v, 8, 0), EXEC_JUMP);
+    assert_at(m, CODE3, CALLER + 2);
+    assert_int_equal(m->v.mode, CODE_32);
+    assert_int_equal(m->v.cpu.gpr[RSP], USER_STACK);
+}
+
+static void long_checks(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    idt_set_long(m, VECTOR, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0), 0);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_GP, CODE0); /* not 64-bit code */
+    idt_set_long(m, VECTOR, make_gate(CODE0_64, HANDLER, SYS_INTERRUPT_GATE32, 0, 0), 0x8000);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0); /* offset not canonical */
+    idt_set_long(m, VECTOR, make_gate(TSS_B_SEL, 0, SYS_TASK_GATE, 0, 0), 0);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_GP, VECTOR * 8 + 2);
+    m->v.cpu.gpr[RSP] = 0x0000800000000000;
+    idt_set_long(m, VECTOR, make_gate(CODE0_64, HANDLER, SYS_INTERRUPT_GATE32, 0, 0), 0);
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_PF, PF_WRITE); /* the top slot is canonical */
+    m->v.cpu.gpr[RSP] = 0x0000800000000010;
+    assert_int_equal(exception_software(&m->v, VECTOR, EVENT_SOFTWARE, 0), EXEC_FAULT);
+    assert_fault(m, VEC_SS, 0);
+    m->v.cpu.rflags |= FLAG_NT;
+    assert_int_equal(far_iret(&m->v, 8, 0), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+}
+
+static void long_call_gate(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    gdt_set(m, GATE_SEL, make_gate(CODE0_64, HANDLER, SYS_CALL_GATE32, 3, 5));
+    gdt_set(m, GATE_SEL + 8, 0);
+    enter_segments(m, CODE3_64, DATA3);
+    m->v.cpu.gpr[RSP] = USER_STACK;
+    struct far_request r = far_call(GATE_SEL | 3);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_JUMP);
+    assert_at(m, CODE0_64, HANDLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK - 32);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 8), DATA3);
+    assert_int_equal(get(m, KERNEL_STACK - 16, 8), USER_STACK);
+    assert_int_equal(get(m, KERNEL_STACK - 32, 8), CALLER + 7);
+    assert_int_equal(far_return(&m->v, 8, 0), EXEC_JUMP);
+    assert_at(m, CODE3_64, CALLER + 7);
+    assert_int_equal(m->v.cpu.gpr[RSP], USER_STACK);
+}
+
+static void page_fault_while_delivering(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    put(m, TSS_A + 4, 0x40000000, 8); /* RSP0 is not mapped */
+    put(m, TSS_A + 0x24, IST_STACK, 8);
+    idt_set_long(m, VEC_PF, make_gate(CODE0_64, HANDLER, SYS_INTERRUPT_GATE32, 0, 0), 0);
+    idt_set_long(m, VEC_DF, make_gate(CODE0_64, HANDLER_2, SYS_INTERRUPT_GATE32, 0, 1), 0);
+    enter_segments(m, CODE3_64, DATA3);
+    fault_page(&m->v, 0x12345678, PF_USER);
+    exception_deliver_fault(&m->v);
+    assert_at(m, CODE0_64, HANDLER_2);
+    assert_int_equal(m->v.cpu.cr2, 0x40000000 - 8);
+    assert_int_equal(m->v.cpu.gpr[RSP], IST_STACK - 48);
+}
+
+/* ---- Debug exceptions --------------------------------------------------------------------------- */
+
+static void single_step(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_DB, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    m->v.cpu.rflags |= FLAG_TF;
+    debug_deliver_traps(&m->v, true);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.dr[6], DR6_FIXED | DR6_BS);
+    assert_int_equal(m->v.cpu.rflags & FLAG_TF, 0);
+    assert_int_equal(get(m, KERNEL_STACK - 4, 4), FLAG_TF | FLAG_FIXED);
+}
+
+static void software_interrupt_is_not_stepped(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_BP, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    m->v.cpu.rflags |= FLAG_TF;
+    assert_int_equal(exception_software(&m->v, VEC_BP, EVENT_SOFTWARE_TRAP, CALLER + 1), EXEC_JUMP);
+    debug_deliver_traps(&m->v, true);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.pending_db, 0);
+}
+
+static void breakpoints(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    m->v.cpu.dr[0] = CALLER;
+    m->v.cpu.dr[1] = 0x7002;
+    m->v.cpu.dr[7] |= 1 | 1 << 2 | 1u << 20 | 1u << 22; /* 0: execution; 1: write, 2 bytes */
+    assert_true(debug_check_fetch(&m->v));
+    assert_int_equal(m->v.fault.vector, VEC_DB);
+    assert_int_equal(m->v.fault.dr6, 1);
+    m->v.cpu.rflags |= FLAG_RF;
+    assert_false(debug_check_fetch(&m->v));
+    debug_match_data(&m->v, 0x7003, 4, false);
+    debug_match_data(&m->v, 0x7004, 4, true);
+    debug_match_data(&m->v, 0x7000, 2, true);
+    assert_int_equal(m->v.cpu.pending_db, 0);
+    debug_match_data(&m->v, 0x7000, 3, true);
+    assert_int_equal(m->v.cpu.pending_db, 2);
+    idt_set(m, VEC_DB, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    m->v.cpu.mov_ss_shadow = 1;
+    debug_deliver_traps(&m->v, false);
+    assert_int_equal(m->v.cpu.rip, CALLER);
+    m->v.cpu.mov_ss_shadow = 0;
+    debug_deliver_traps(&m->v, false);
+    assert_at(m, CODE0, HANDLER);
+    assert_int_equal(m->v.cpu.dr[6], DR6_FIXED | 2);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(real_mode), T(real_mode_has_no_error_code), T(real_mode_short_table_shuts_down),
+        T(same_level), T(gate_of_16_bits), T(inner_level_and_back), T(software_interrupt_needs_dpl), T(absent_gate),
+        T(bad_inner_stack), T(inner_stack_of_16_bits), T(tss_of_16_bits), T(double_fault),
+        T(benign_then_contributory_is_serial), T(triple_fault), T(nmi_blocks_until_iret),
+        T(conforming_handler_keeps_level),
+        T(to_v86_and_back), T(v86_software_interrupt_by_iopl), T(v86_extensions_redirect),
+        T(call_gate_copies_parameters), T(call_gate_checks), T(direct_transfer_checks),
+        T(task_call_and_return), T(task_jump), T(task_gate_takes_error_code), T(fault_in_new_task),
+        T(short_tss_changes_nothing),
+        T(long_same_level_aligns), T(long_interrupt_stack_table), T(long_inner_level), T(long_checks), T(long_call_gate),
+        T(page_fault_while_delivering),
+        T(single_step), T(software_interrupt_is_not_stepped), T(breakpoints),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
