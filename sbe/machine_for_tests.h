@@ -116,11 +116,12 @@ static inline enum exec machine_run(struct vcpu *v, const u8 *bytes, unsigned co
 /* The instruction faults with `vector` (and error code 0 where there is one), and no register changes. */
 #define assert_faults(v, expected_vector, ...)                                      \
     do {                                                                            \
-        struct cpu before_ = (v)->cpu;                                              \
-        assert_int_equal(RUN(v, __VA_ARGS__), EXEC_FAULT);                          \
-        assert_int_equal((v)->fault.vector, (expected_vector));                     \
-        assert_int_equal((v)->fault.error, 0);                                      \
-        assert_memory_equal(&before_, &(v)->cpu, offsetof(struct cpu, fpu));        \
+        struct vcpu *v_ = (v);                                                      \
+        struct cpu before_ = v_->cpu;                                               \
+        assert_int_equal(RUN(v_, __VA_ARGS__), EXEC_FAULT);                         \
+        assert_int_equal(v_->fault.vector, (expected_vector));                      \
+        assert_int_equal(v_->fault.error, 0);                                       \
+        assert_memory_equal(&before_, &v_->cpu, offsetof(struct cpu, fpu));         \
     } while (0)
 #define assert_retires(v, ...) assert_int_equal(RUN(v, __VA_ARGS__), EXEC_NEXT)
 
