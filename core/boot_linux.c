@@ -166,7 +166,8 @@ struct initrd_format {
 };
 
 static const struct initrd_format initrd_formats[] = {
-    {0, 5, {'0', '7', '0', '7', '0'}},             /* cpio: newc, crc; an old one is refused by the kernel itself */
+    {0, 6, {'0', '7', '0', '7', '0', '1'}},        /* cpio, newc */
+    {0, 6, {'0', '7', '0', '7', '0', '2'}},        /* cpio, newc with checksums */
     {0, 2, {0x1f, 0x8b}},                          /* gzip */
     {0, 3, {'B', 'Z', 'h'}},                       /* bzip2 */
     {0, 6, {0xfd, '7', 'z', 'X', 'Z', 0}},         /* xz */
@@ -240,7 +241,7 @@ static enum status check_initrd(struct boot_loader *l)
     if (!is_initrd(initrd))
         return boot_refuse_at(l, initrd, 0, "is no cpio archive, compressed archive or file system that Linux knows",
                               "give an initramfs, as mkinitramfs or cpio -H newc makes it");
-    bool newc = initrd->data[0] == '0' && initrd->size > 5 && (initrd->data[5] == '1' || initrd->data[5] == '2');
+    bool newc = initrd->data[0] == '0'; /* no other format begins so */
     u64 damage = newc ? cpio_damage(initrd) : UINT64_MAX;
     if (damage != UINT64_MAX)
         return boot_refuse_at(l, initrd, damage, "the cpio archive is truncated or corrupt",
