@@ -424,16 +424,16 @@ void chipset_mmio_write(struct vm *vm, gpa_t address, u64 value, unsigned size)
 
 static u64 guest_tsc(const struct vm *vm) { return vm_tsc(vm) + (u64)vm->vcpu[0]->cpu.tsc_offset; }
 
-/* Devices that act by themselves: deadline (pure) and action. */
+/* Devices that act by themselves: deadline and action. A deadline is pure, and stays in the past until the action. */
 struct timed_device {
     enum source source;
     u64 (*deadline)(const struct vm *vm, u64 now);
     void (*tick)(struct vm *vm, const struct device_env *e);
 };
 
-static u64 pit_due(const struct vm *vm, u64 now) { return pit_deadline(&vm->chipset.pit, now); }
+static u64 pit_due(const struct vm *vm, u64 now) { return (void)now, pit_deadline(&vm->chipset.pit); }
 static void pit_act(struct vm *vm, const struct device_env *e) { pit_tick(&vm->chipset.pit, e); }
-static u64 rtc_due(const struct vm *vm, u64 now) { return rtc_deadline(&vm->chipset.rtc, now); }
+static u64 rtc_due(const struct vm *vm, u64 now) { return (void)now, rtc_deadline(&vm->chipset.rtc); }
 static void rtc_act(struct vm *vm, const struct device_env *e) { rtc_tick(&vm->chipset.rtc, e); }
 static u64 hpet_due(const struct vm *vm, u64 now) { return (void)now, hpet_deadline(&vm->chipset.hpet); }
 static void hpet_act(struct vm *vm, const struct device_env *e) { hpet_tick(&vm->chipset.hpet, e); }
@@ -610,5 +610,8 @@ void chipset_reset(struct vm *vm)
     dma_reset(&cs->dma);
     selftest_reset(&cs->selftest);
     cs->port92 = 2;
+    struct wires w = {vm, SOURCE_PIT};
+    struct device_env env = env_of(&w);
+    pit_act(vm, &env); /* its output idles high: no edge when a guest first programs it */
     settle(vm);
 }

@@ -40,7 +40,7 @@ static int selected(const struct pci *p)
         return -1;
     switch (p->address >> 8 & 0xffff) {
     case 0x0000: return PCI_HOST_BRIDGE;
-    case 0x0800: return PCI_ISA_BRIDGE;
+    case 0x0008: return PCI_ISA_BRIDGE;
     default: return -1;
     }
 }

@@ -82,8 +82,9 @@ static u16 count_at(const struct pit_channel *c, u64 tick)
     return c->bcd ? to_bcd(value) : (u16)value;
 }
 
-static void drive_irq(const struct pit *p, u64 tick, const struct device_env *e)
+static void drive_irq(struct pit *p, u64 tick, const struct device_env *e)
 {
+    p->irq_change = next_change(&p->channel[0], tick);
     device_irq(e, PIT_IRQ_LINE, output_at(&p->channel[0], tick));
 }
 
@@ -98,6 +99,7 @@ void pit_reset(struct pit *p)
         c->reload_at = CLOCK_NEVER;
         c->gate = i != 2;
     }
+    p->irq_change = TICK_NEVER;
 }
 
 static void start_counting(struct pit_channel *c, u64 tick)
@@ -285,13 +287,9 @@ void pit_speaker_write(struct pit *p, u8 value, const struct device_env *e)
     set_gate(&p->channel[2], value & 1, tick);
 }
 
-u64 pit_deadline(const struct pit *p, u64 now)
+u64 pit_deadline(const struct pit *p)
 {
-    struct pit_channel c = p->channel[0];
-    u64 tick = clock_ticks(now, PIT_HZ);
-    sync_channel(&c, tick);
-    u64 change = next_change(&c, tick);
-    return change == TICK_NEVER ? CLOCK_NEVER : clock_tick_time(change, PIT_HZ);
+    return p->irq_change == TICK_NEVER ? CLOCK_NEVER : clock_tick_time(p->irq_change, PIT_HZ);
 }
 
 void pit_tick(struct pit *p, const struct device_env *e)

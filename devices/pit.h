@@ -34,9 +34,11 @@ struct pit_channel {
 
 struct pit {
     struct pit_channel channel[PIT_CHANNELS];
+    u64 irq_change; /* the tick at which output 0 changes next; UINT64_MAX if never */
     u8 speaker; /* port 0x61 bits 1..0: speaker data, gate of channel 2 */
 };
 
+/* No channel counts; the outputs are high, and IRQ 0 with them once pit_tick() has driven it. */
 void pit_reset(struct pit *p);
 
 /* Ports 0x40..0x43 as offsets 0..3. A write may move IRQ 0. */
@@ -48,7 +50,7 @@ u8 pit_speaker_read(struct pit *p, const struct device_env *e);
 void pit_speaker_write(struct pit *p, u8 value, const struct device_env *e);
 
 /* The next change of output 0, which is IRQ 0. */
-u64 pit_deadline(const struct pit *p, u64 now);
+u64 pit_deadline(const struct pit *p);
 void pit_tick(struct pit *p, const struct device_env *e);
 
 #endif

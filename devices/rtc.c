@@ -272,13 +272,13 @@ u8 rtc_read(struct rtc *r, unsigned offset, const struct device_env *e)
 }
 
 /* An enabled source whose flag is already set changes nothing more. */
-u64 rtc_deadline(const struct rtc *r, u64 now)
+u64 rtc_deadline(const struct rtc *r)
 {
     u8 wanted = r->cmos[REG_B] & (u8)~r->cmos[REG_C];
     u64 deadline = CLOCK_NEVER;
     u32 hz = periodic_hz(r);
     if ((wanted & C_PF) && hz)
-        deadline = chain_to_now(r, clock_tick_time(ticks_at(r, now, hz) + 1, hz));
+        deadline = chain_to_now(r, clock_tick_time(r->ticks + 1, hz));
     if (!updating(r) || !(wanted & (C_AF | C_UF)))
         return deadline;
     u64 seconds = 1;

@@ -27,7 +27,7 @@ u8 rtc_read(struct rtc *r, unsigned offset, const struct device_env *e);
 void rtc_write(struct rtc *r, unsigned offset, u8 value, const struct device_env *e);
 
 /* The next time at which an enabled source sets its flag. */
-u64 rtc_deadline(const struct rtc *r, u64 now);
+u64 rtc_deadline(const struct rtc *r);
 void rtc_tick(struct rtc *r, const struct device_env *e);
 
 #endif
