@@ -260,9 +260,10 @@ void interp_step(struct vcpu *v)
     struct cpu *c = &v->cpu;
     struct insn spare;
     bool tf = c->rflags & FLAG_TF;
+    bool debug = debug_check_fetch(v); /* looks at the shadow of the instruction before */
     c->int_shadow = 0;
     c->mov_ss_shadow = 0;
-    if (debug_check_fetch(v)) {
+    if (debug) {
         exception_deliver_fault(v);
         return;
     }
@@ -273,11 +274,25 @@ void interp_step(struct vcpu *v)
     }
     c->rflags &= ~FLAG_RF;
     enum exec result = execute(v, i);
+    if (result == EXEC_REPEAT)
+        c->rflags |= FLAG_RF;
     if (result == EXEC_FAULT)
         exception_deliver_fault(v);
     else
         debug_deliver_traps(v, tf);
     vcpu_update_mode(v);
+}
+
+/* After an iteration of a REP instruction but the last, an interrupt saves RF set, so that an instruction breakpoint does
+ * not recur when the instruction goes on (SDM vol. 3, 17.3.1.1). Executing it further clears RF. */
+static void not_retired(struct vcpu *v, enum exec result)
+{
+    if (result == EXEC_FAULT) {
+        exception_deliver_fault(v);
+        return;
+    }
+    v->cpu.rflags |= FLAG_RF;
+    v->stepping = true;
 }
 
 static enum stop interp_run(struct vcpu *v)
@@ -289,8 +304,9 @@ static enum stop interp_run(struct vcpu *v)
             continue;
         }
         const struct insn *i = fetch(v, &spare);
-        if (__builtin_expect(!i || execute(v, i) == EXEC_FAULT, 0))
-            exception_deliver_fault(v);
+        enum exec result = i ? execute(v, i) : EXEC_FAULT;
+        if (__builtin_expect(result >= EXEC_REPEAT, 0))
+            not_retired(v, result);
     }
     v->vm->stats.engine_exits++;
     if (v->cpu.activity == ACTIVITY_SHUTDOWN)
