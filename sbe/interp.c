@@ -1,8 +1,9 @@
 /* Run loop of the interpreter.
  *
- * Decoded instructions are kept in a direct-mapped cache, keyed by where in RAM their bytes lie and by code mode; a write to
- * the 64-byte lines they come from changes the frame's code generation and so kills them. Instructions that cross a
- * page, or lie outside RAM, are decoded each time. */
+ * Straight runs of decoded instructions are kept in a direct-mapped cache, keyed by where in RAM their first byte lies and by
+ * code mode; a write to the 64-byte lines they come from changes the frame's code generation and so kills them, at the next
+ * instruction if need be. A run ends at a branch, at an instruction that can change what the next one means, at the end
+ * of its page, or when it is full. Instructions that cross a page, or lie outside RAM, are decoded each time. */
 #include "sbe/interp.h"
 
 #include "core/exception.h"
@@ -12,12 +13,14 @@
 #include "sbe/exec.h"
 #include "sbe/fpu.h"
 
-enum { CACHE_BITS = 15, CACHE_ENTRIES = 1 << CACHE_BITS };
+enum { CACHE_RUNS = 1 << 13, RUN_MAX = 8 };
 
-struct cached_insn {
+struct run {
     u64 key; /* offset in RAM << 2 | code mode, plus 1 so that a zeroed entry matches nothing */
     u32 generation;
-    struct insn insn;
+    u16 bytes; /* of code */
+    u16 count;
+    struct insn insn[RUN_MAX];
 };
 
 /* The page that instructions are being fetched from. */
@@ -33,7 +36,7 @@ struct code_page {
 
 struct interp {
     struct code_page code;
-    struct cached_insn cache[CACHE_ENTRIES];
+    struct run cache[CACHE_RUNS];
 };
 
 static enum status interp_create(struct vcpu *v)
@@ -212,8 +215,37 @@ bool interp_fetch(struct vcpu *v, struct insn *insn)
     return decode_here(v, linear, insn, &cacheable);
 }
 
-/* The decoded instruction at CS:RIP, from the cache or decoded into *spare. NULL with the fault recorded. */
-static inline const struct insn *fetch(struct vcpu *v, struct insn *spare)
+/* After it, the next instruction may have to be looked at anew: mode, privilege, interruptibility may have changed. */
+static bool ends_run(const struct insn *i)
+{
+    u8 cls = isa_rows[i->row].cls;
+    return cls == CLS_BRANCH || cls == CLS_CALLOUT;
+}
+
+/* Decodes a run at `linear`, whose page is current and RAM, behind its first instruction, which stands in run->insn[0]. */
+static void decode_run(struct vcpu *v, u64 linear, struct run *run)
+{
+    struct interp *it = v->interp;
+    run->count = 1;
+    run->bytes = run->insn[0].length;
+    while (run->count < RUN_MAX && !ends_run(&run->insn[run->count - 1])) {
+        struct insn *next = &run->insn[run->count];
+        u8 bytes[INSN_MAX];
+        unsigned available = fetch_from_page(v, (linear & PAGE_MASK) + run->bytes, bytes);
+        if (decode(bytes, available, (enum code_mode)v->mode, next) != DECODE_OK)
+            break;
+        v->vm->stats.decodes++;
+        next->handler = handler_for(next);
+        run->bytes += next->length;
+        run->count++;
+    }
+    phys_watch_code(v->vm, gpa(it->code.page.raw + (linear & PAGE_MASK)), run->bytes);
+    run->generation = it->code.frame->code_generation;
+}
+
+/* The run at CS:RIP, from the cache or decoded; *spare serves instructions that cannot be cached. NULL with the fault
+ * recorded. */
+static const struct run *find_run(struct vcpu *v, struct run *spare)
 {
     u64 linear = code_linear(v);
     struct interp *it = v->interp;
@@ -222,23 +254,27 @@ static inline const struct insn *fetch(struct vcpu *v, struct insn *spare)
     u64 at = linear & PAGE_MASK;
     u64 offset = it->code.ram_offset + at;
     u64 key = (offset << 2 | v->mode) + 1;
-    struct cached_insn *slot = &it->cache[offset & (CACHE_ENTRIES - 1)];
-    if (__builtin_expect(slot->key == key && slot->generation == it->code.frame->code_generation &&
-                             at + slot->insn.length <= it->code.end && at >= it->code.first,
+    struct run *run = &it->cache[offset & (CACHE_RUNS - 1)];
+    if (__builtin_expect(run->key == key && run->generation == it->code.frame->code_generation &&
+                             at + run->bytes <= it->code.end && at >= it->code.first,
                          1))
-        return &slot->insn;
+        return run;
     bool cacheable;
     if (at < it->code.first || at >= it->code.end) {
         fault_gp(v, 0);
         return NULL;
     }
-    if (!decode_here(v, linear, spare, &cacheable))
+    if (!decode_here(v, linear, &spare->insn[0], &cacheable))
         return NULL;
-    if (!cacheable || it->code.ram_offset == UINT64_MAX)
+    if (!cacheable) {
+        spare->count = 1;
+        spare->generation = 0;
         return spare;
-    phys_watch_code(v->vm, gpa(it->code.page.raw + at), spare->length);
-    *slot = (struct cached_insn){.key = key, .generation = it->code.frame->code_generation, .insn = *spare};
-    return &slot->insn;
+    }
+    run->key = key;
+    run->insn[0] = spare->insn[0];
+    decode_run(v, linear, run);
+    return run;
 }
 
 /* ---- Execution ---------------------------------------------------------------------------------- */
@@ -258,55 +294,56 @@ static inline enum exec execute(struct vcpu *v, const struct insn *i)
 void interp_step(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
-    struct insn spare;
+    struct insn insn;
     bool tf = c->rflags & FLAG_TF;
-    bool debug = debug_check_fetch(v); /* looks at the shadow of the instruction before */
     c->int_shadow = 0;
     c->mov_ss_shadow = 0;
-    if (debug) {
-        exception_deliver_fault(v);
-        return;
-    }
-    const struct insn *i = fetch(v, &spare);
-    if (!i) {
+    if (debug_check_fetch(v) || !interp_fetch(v, &insn)) {
         exception_deliver_fault(v);
         return;
     }
     c->rflags &= ~FLAG_RF;
-    enum exec result = execute(v, i);
-    if (result == EXEC_REPEAT)
-        c->rflags |= FLAG_RF;
-    if (result == EXEC_FAULT)
+    if (execute(v, &insn) == EXEC_FAULT)
         exception_deliver_fault(v);
     else
         debug_deliver_traps(v, tf);
     vcpu_update_mode(v);
 }
 
-/* After an iteration of a REP instruction but the last, an interrupt saves RF set, so that an instruction breakpoint does
- * not recur when the instruction goes on (SDM vol. 3, 17.3.1.1). Executing it further clears RF. */
-static void not_retired(struct vcpu *v, enum exec result)
+/* Executes a run up to its end, or to where something asks to look anew: a jump, a fault, the budget, a store into
+ * the code itself, a changed translation. */
+static inline void execute_run(struct vcpu *v, const struct run *run)
 {
-    if (result == EXEC_FAULT) {
-        exception_deliver_fault(v);
-        return;
+    const struct interp *it = v->interp;
+    const struct frame *frame = it->code.frame;
+    u32 generation = run->generation;
+    u64 fetches = v->tlb.fetches;
+    for (const struct insn *i = run->insn, *end = i + run->count; i < end; i++) {
+        enum exec result = execute(v, i);
+        if (__builtin_expect(result != EXEC_NEXT, 0)) {
+            if (result == EXEC_FAULT)
+                exception_deliver_fault(v);
+            return;
+        }
+        if (__builtin_expect(v->cpu.icount >= v->stop_at, 0) || v->tlb.fetches != fetches || run->count == 1 ||
+            frame->code_generation != generation)
+            return;
     }
-    v->cpu.rflags |= FLAG_RF;
-    v->stepping = true;
 }
 
 static enum stop interp_run(struct vcpu *v)
 {
-    struct insn spare;
+    struct run spare;
     while (v->cpu.icount < v->stop_at) {
         if (__builtin_expect(v->stepping, 0)) {
             interp_step(v);
             continue;
         }
-        const struct insn *i = fetch(v, &spare);
-        enum exec result = i ? execute(v, i) : EXEC_FAULT;
-        if (__builtin_expect(result >= EXEC_REPEAT, 0))
-            not_retired(v, result);
+        const struct run *run = find_run(v, &spare);
+        if (__builtin_expect(!run, 0))
+            exception_deliver_fault(v);
+        else
+            execute_run(v, run);
     }
     v->vm->stats.engine_exits++;
     if (v->cpu.activity == ACTIVITY_SHUTDOWN)
