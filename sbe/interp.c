@@ -291,21 +291,35 @@ static inline enum exec execute(struct vcpu *v, const struct insn *i)
     return result;
 }
 
+/* After an iteration of a REP instruction but the last, an interrupt saves RF set, so that an instruction breakpoint does
+ * not recur when the instruction goes on (SDM vol. 3, 17.3.1.1). Executing it further clears RF. */
+static void not_retired(struct vcpu *v, enum exec result)
+{
+    if (result == EXEC_FAULT) {
+        exception_deliver_fault(v);
+        return;
+    }
+    v->cpu.rflags |= FLAG_RF;
+    v->stepping = true;
+}
+
 void interp_step(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
     struct insn insn;
     bool tf = c->rflags & FLAG_TF;
+    bool debug = debug_check_fetch(v); /* looks at the shadow of the instruction before */
     c->int_shadow = 0;
     c->mov_ss_shadow = 0;
-    if (debug_check_fetch(v) || !interp_fetch(v, &insn)) {
+    if (debug || !interp_fetch(v, &insn)) {
         exception_deliver_fault(v);
         return;
     }
     c->rflags &= ~FLAG_RF;
-    if (execute(v, &insn) == EXEC_FAULT)
-        exception_deliver_fault(v);
-    else
+    enum exec result = execute(v, &insn);
+    if (result >= EXEC_REPEAT)
+        not_retired(v, result);
+    if (result != EXEC_FAULT)
         debug_deliver_traps(v, tf);
     vcpu_update_mode(v);
 }
@@ -321,8 +335,8 @@ static inline void execute_run(struct vcpu *v, const struct run *run)
     for (const struct insn *i = run->insn, *end = i + run->count; i < end; i++) {
         enum exec result = execute(v, i);
         if (__builtin_expect(result != EXEC_NEXT, 0)) {
-            if (result == EXEC_FAULT)
-                exception_deliver_fault(v);
+            if (result >= EXEC_REPEAT)
+                not_retired(v, result);
             return;
         }
         if (__builtin_expect(v->cpu.icount >= v->stop_at, 0) || v->tlb.fetches != fetches || run->count == 1 ||
