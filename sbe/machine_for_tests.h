@@ -22,7 +22,7 @@ enum machine_mode { REAL, V86, PROTECTED, COMPATIBILITY, LONG };
 /* Where things lie in the machine's memory. */
 enum {
     MACHINE_PML4 = 0x1000, MACHINE_PDPT = 0x2000, MACHINE_PD = 0x3000, MACHINE_PDPTES = 0x4000, MACHINE_TSS = 0x6000,
-    MACHINE_CODE = 0x7000, MACHINE_STACK = 0x9000, MACHINE_DATA = 0xa000, MACHINE_RAM = 16 << 20,
+    MACHINE_CODE = 0x7000, MACHINE_STACK = 0x9000, MACHINE_DATA = 0xa000, MACHINE_RAM = 3 << 20,
 };
 
 static inline struct vm *machine_create(const char *model)
