@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Feeds one input to the code under test and aborts on a broken promise. Must leave nothing behind: it is called many times
- * in one process. Returns 0. */
+/* Feeds one input to the code under test and aborts on a broken promise. Must leave nothing behind: it is called many
+ * times in one process. Returns 0. */
 int fuzz_one(const uint8_t *data, size_t size);
 
 /* Reports a broken promise and aborts, so that AFL++ keeps the input. */

@@ -1,6 +1,6 @@
-/* The decoder. Five steps, each a function below: prefixes; opcode and its map; the row, chosen by mode, mandatory prefix
- * and ModRM; the memory operand; immediates. Everything it knows of single instructions comes from the tables that
- * isa_index_tool.c derives from isa.def. Section numbers are those of SDM vol. 2. */
+/* The decoder. Five steps, each a function below: prefixes; opcode and its map; the row, chosen by mode, mandatory
+ * prefix and ModRM; the memory operand; immediates. Everything it knows of single instructions comes from the tables
+ * that isa_index_tool.c derives from isa.def. Section numbers are those of SDM vol. 2. */
 #include "sbe/decode.h"
 #include "sbe/isa_form.h"
 
@@ -131,7 +131,8 @@ static enum decode take_vex(struct parse *p, struct insn *i)
     i->vex_l = last >> 2 & 1;
     i->vvvv = ~(last >> 3) & 0xf;
     p->vex_wl = (u8)(2 * w + i->vex_l);
-    /* The bits are stored inverted. Outside 64-bit mode they name no register beyond 7, and W has no effect on sizes. */
+    /* The bits are stored inverted. Outside 64-bit mode they name no register beyond 7, and W has no effect on sizes.
+     * */
     if (p->mode == CODE_64)
         i->rex = (u8)(0x40 | (w ? REX_W : 0) | (first & 0x80 ? 0 : REX_R) | (first & 0x40 ? 0 : REX_X) |
                       (first & 0x20 ? 0 : REX_B));

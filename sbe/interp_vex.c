@@ -1,5 +1,5 @@
-/* Handlers of VEX-encoded instructions on general registers: BMI1 and BMI2 (SDM vol. 2, under their names). Operands are 32 or,
- * with VEX.W in 64-bit mode, 64 bits wide. */
+/* Handlers of VEX-encoded instructions on general registers: BMI1 and BMI2 (SDM vol. 2, under their names). Operands
+ * are 32 or, with VEX.W in 64-bit mode, 64 bits wide. */
 #include "sbe/handlers.h"
 #include "sbe/native_flags.h"
 
@@ -32,8 +32,8 @@ static unsigned operand_bits(const struct insn *i)
 }
 
 /* native_<op>(): the operation on the host's own unit for the sake of the undefined flags, which must come out as the
- * processor leaves them. `a` is the operand that AT&T syntax names first; `wide`: 64 bits. Models with BMI run only on hosts
- * that have it (cpu_model_missing_on_host). */
+ * processor leaves them. `a` is the operand that AT&T syntax names first; `wide`: 64 bits. Models with BMI run only
+ * on hosts that have it (cpu_model_missing_on_host). */
 #define NATIVE_TWO(op)                                                                              \
     static u64 native_##op(bool wide, u64 a, u64 b, u32 *flags)                                     \
     {                                                                                               \

@@ -142,8 +142,8 @@ static struct expected mulx(u64 a, u64 b, unsigned bits)
     return (struct expected){.result = (u64)(product >> bits), .second = low};
 }
 
-/* Registers: destination R8 = ModRM.reg, vvvv RBX, r/m RCX; blsr, blsmsk and blsi have RBX as destination. The codes have
- * VEX.W = 0; bit 7 of the third byte sets it. */
+/* Registers: destination R8 = ModRM.reg, vvvv RBX, r/m RCX; blsr, blsmsk and blsi have RBX as destination. The codes
+ * have VEX.W = 0; bit 7 of the third byte sets it. */
 static const struct {
     insn_handler handler;
     struct expected (*reference)(u64 a, u64 b, unsigned bits);

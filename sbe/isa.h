@@ -17,8 +17,8 @@ enum isa_map { MAP_1B, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX_0F, MAP_VEX_0F38, MAP
  * specific row. PX_NF: 66 allowed as operand size, F2/F3 not (CRC32 neighbours, MOVBE). */
 enum isa_prefix { PX_ANY, PX_NP, PX_66, PX_F3, PX_F2, PX_NF };
 
-/* What the ModRM byte must look like. RM_NONE: no ModRM. RM_ANY: /r. RM_M, RM_R: memory or register form only. RM_0..7: /digit;
- * RM_0_M, RM_0_R…: with memory or register form only. RM_X(byte): exactly this byte. */
+/* What the ModRM byte must look like. RM_NONE: no ModRM. RM_ANY: /r. RM_M, RM_R: memory or register form only.
+ * RM_0..7: /digit; RM_0_M, RM_0_R…: with memory or register form only. RM_X(byte): exactly this byte. */
 #define RM_NONE 0x000
 #define RM_ANY 0x100
 #define RM_M 0x101
@@ -85,7 +85,7 @@ extern const struct isa_operand_info isa_operands[OPD_COUNT];
 #define A_ALIGN 0x01000u  /* memory operand must be aligned to its size: #GP(0) */
 #define A_PLUSR 0x02000u  /* eight opcodes: the low three bits (with REX.B) name a register */
 #define A_XM 0x04000u     /* can raise SIMD floating-point exceptions */
-#define A_OS32 0x08000u   /* operand size ignores 66; it is 32, or 64 with REX.W (MOVNTI, BSWAP-like "y" rows need none) */
+#define A_OS32 0x08000u   /* operand size ignores 66; it is 32, or 64 with REX.W (rows with y operands do without it) */
 #define A_NATIVE 0x10000u /* interpreter executes it on the host unit by sbe/fpu.h */
 #define A_PLUSCC 0x20000u /* sixteen opcodes: the low four bits are a condition */
 #define A_IGN66 0x40000u  /* 66 is ignored */

@@ -34,7 +34,7 @@ enum form_imm {
 #define FORM_RM_BYTE 0x002u   /* ModRM.rm, or the opcode, names a byte register */
 #define FORM_REG_8 0x004u     /* REX.R does not apply: MMX and segment registers, opcode digits */
 #define FORM_RM_8 0x008u      /* REX.B does not apply: MMX and x87 registers */
-#define FORM_MOD_IGNORED 0x010u /* MOV CR, DR: r/m is a register whatever mod says (SDM vol. 2, "MOV - Control registers") */
+#define FORM_MOD_IGNORED 0x010u /* MOV CR, DR: r/m is a register whatever mod says (SDM vol. 2, "MOV") */
 #define FORM_OPREG 0x020u     /* the opcode's low bits name a register */
 #define FORM_66_TAKEN 0x040u  /* 66 selected the row and says nothing about the operand size */
 #define FORM_LOCK 0x080u      /* LOCK allowed with a memory operand */

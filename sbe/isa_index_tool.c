@@ -11,7 +11,8 @@ enum { MODES = 3, SLOT_MAX = 255 };
 static _Noreturn void row_error(unsigned number, const char *what)
 {
     const struct isa_row *row = &isa_rows[number];
-    fprintf(stderr, "isa.def: row %u (%s, map %u, opcode %02x): %s\n", number, row->mnemonic, row->map, row->opcode, what);
+    fprintf(stderr, "isa.def: row %u (%s, map %u, opcode %02x): %s\n", number, row->mnemonic, row->map, row->opcode,
+            what);
     exit(1);
 }
 
@@ -294,7 +295,8 @@ static void print_slots(void)
         for (unsigned opcode = 0; opcode < 256; opcode++) {
             const struct isa_slot *slot = &slots[mode][map][opcode];
             if (slot->count)
-                printf("    [%u][%u][0x%02x] = {%u, %u, %u},\n", mode, map, opcode, slot->first, slot->count, slot->modrm);
+                printf("    [%u][%u][0x%02x] = {%u, %u, %u},\n", mode, map, opcode, slot->first, slot->count,
+                       slot->modrm);
         }
     }
     printf("};\n\n");

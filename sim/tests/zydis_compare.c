@@ -85,12 +85,12 @@ static bool same_memory(const struct insn *i, const ZydisDecodedOperand *z)
 static bool same_string(const struct insn *i, const ZydisDecodedOperand *z, enum gpr base, unsigned segment)
 {
     return z->type == ZYDIS_OPERAND_TYPE_MEMORY && z->mem.segment == segment_of(segment) &&
-           z->mem.base == address_register(i, (u8)base) && z->mem.index == ZYDIS_REGISTER_NONE && z->mem.disp.value == 0;
+           z->mem.base == address_register(i, (u8)base) && z->mem.index == ZYDIS_REGISTER_NONE &&
+           z->mem.disp.value == 0;
 }
 
-static bool same_fixed(const struct insn *i, enum isa_operand operand, unsigned bytes, const ZydisDecodedOperand *z)
+static bool same_fixed(enum isa_operand operand, unsigned bytes, const ZydisDecodedOperand *z)
 {
-    (void)i;
     switch (operand) {
     case OPD_CL: return same_register(z, ZYDIS_REGISTER_CL);
     case OPD_DX: return same_register(z, ZYDIS_REGISTER_DX);
@@ -136,7 +136,7 @@ static bool same_place(const struct insn *i, enum code_mode mode, enum isa_opera
     case OPK_GREGONLY: return same_register(z, register_of(i->rm_at, bytes));
     case OPK_MEM: case OPK_MOFFS: return same_memory(i, z);
     case OPK_OPREG: return same_register(z, register_of(i->rm_at, bytes));
-    case OPK_FIXED: return same_fixed(i, operand, bytes, z);
+    case OPK_FIXED: return same_fixed(operand, bytes, z);
     case OPK_IMM: return same_immediate(second ? i->imm2 : i->imm, bytes, false, z);
     case OPK_SIMM: case OPK_REL: return same_immediate(i->imm, bytes, true, z);
     case OPK_FAR: return same_far(i, z);

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* SDM vol. 2, table 2-5: with mod 00, SIB base 101b means no base register, and REX.B is not looked at. Zydis 4.0 forgets that
- * with 32-bit addresses: it names R13D and drops the displacement, though it counts its bytes. */
+/* SDM vol. 2, table 2-5: with mod 00, SIB base 101b means no base register, and REX.B is not looked at. Zydis 4.0
+ * forgets that with 32-bit addresses: it names R13D and drops the displacement, though it counts its bytes. */
 static bool sib_without_base(const struct comparison *c)
 {
     return c->ours.addrsize == 4 && c->ours.base == REG_NONE && (c->ours.modrm & 0xc7) == 0x04 && (c->ours.rex & 1) &&
@@ -32,13 +32,19 @@ const struct exception exceptions[] = {
     {VERDICT_DIFFERENT, NULL, NULL, "prefetch*", NULL, is_hint,
      "prefetch hints: Zydis has a cache line or no operand; ours are NOPs that access nothing"},
     {VERDICT_DIFFERENT, NULL, "ud*", "ud*", NULL, NULL, "UD0, UD1: operands of an instruction that only raises #UD"},
-    {VERDICT_DIFFERENT, NULL, "bsf", "tzcnt", "name", NULL, "TZCNT's handler does BSF on models without BMI1, as hardware"},
-    {VERDICT_DIFFERENT, NULL, "bsr", "lzcnt", "name", NULL, "LZCNT's handler does BSR on models without LZCNT, as hardware"},
+    {VERDICT_DIFFERENT, NULL, "bsf", "tzcnt", "name", NULL,
+     "TZCNT's handler does BSF on models without BMI1, as hardware"},
+    {VERDICT_DIFFERENT, NULL, "bsr", "lzcnt", "name", NULL,
+     "LZCNT's handler does BSR on models without LZCNT, as hardware"},
     {VERDICT_DIFFERENT, NULL, "pause", "xchg", "name", NULL, "F3 with REX.B and 90: processors execute XCHG r8, rAX"},
-    {VERDICT_DIFFERENT, NULL, "lsl", "lsl", "operand", NULL, "LSL's source register: only its low 16 bits are looked at"},
-    {VERDICT_DIFFERENT, NULL, "ins*", "ins", "operand size", NULL, "INS with REX.W: Zydis says 64 for a 32-bit operand"},
-    {VERDICT_DIFFERENT, NULL, "outs*", "outs", "operand size", NULL, "OUTS with REX.W: Zydis says 64 for a 32-bit operand"},
-    {VERDICT_DIFFERENT, NULL, "nop", "xchg", "operand", NULL, "90 is XCHG rAX, rAX in our table; Zydis lists no operands of NOP"},
+    {VERDICT_DIFFERENT, NULL, "lsl", "lsl", "operand", NULL,
+     "LSL's source register: only its low 16 bits are looked at"},
+    {VERDICT_DIFFERENT, NULL, "ins*", "ins", "operand size", NULL,
+     "INS with REX.W: Zydis says 64 for a 32-bit operand"},
+    {VERDICT_DIFFERENT, NULL, "outs*", "outs", "operand size", NULL,
+     "OUTS with REX.W: Zydis says 64 for a 32-bit operand"},
+    {VERDICT_DIFFERENT, NULL, "nop", "xchg", "operand", NULL,
+     "90 is XCHG rAX, rAX in our table; Zydis lists no operands of NOP"},
     {VERDICT_DIFFERENT, NULL, "movsxd", "movsxd", "memory operand size", NULL,
      "MOVSXD with 66 reads a word (SDM vol. 2, \"MOVSX/MOVSXD\": r16, r/m16); Zydis has 32 bits"},
     {VERDICT_DIFFERENT, NULL, "movmskp*", "movmskp*", "operand", NULL,
