@@ -47,8 +47,9 @@ static void record_debug(struct vcpu *v, u32 dr6)
 bool debug_check_fetch(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
-    if (c->pending_db & DR6_BT) {
-        record_debug(v, c->pending_db & ~PENDING_DB_NO_STEP);
+    u32 pending = c->pending_db & ~PENDING_DB_NO_STEP;
+    if (pending && !c->mov_ss_shadow) {
+        record_debug(v, pending);
         return true;
     }
     if (!debug_data_armed(c) || (c->rflags & FLAG_RF) || c->mov_ss_shadow)

@@ -21,8 +21,8 @@ enum exec exception_software(struct vcpu *v, u8 vector, enum event_type type, u6
 #define PENDING_DB_NO_STEP 0x80000000u
 
 /* Before an instruction, while v->stepping: true if a #DB is recorded in v->fault instead. That is an instruction
- * breakpoint at RIP, unless RF or the shadow of MOV SS forbids it, or the debug trap of a task that was just entered.
- * Call it before the shadow is cleared. */
+ * breakpoint at RIP, unless RF or the shadow of MOV SS forbids it; or a trap still pending: the debug trap of a task that
+ * was just entered, a data breakpoint on the frame of an event. Call it before the shadow is cleared. */
 bool debug_check_fetch(struct vcpu *v);
 /* After a retired instruction that began with TF as `tf_before`: delivers single-step and data-breakpoint traps
  * collected in cpu.pending_db, if any. In the shadow of MOV SS they wait for the next instruction. */
