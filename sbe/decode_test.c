@@ -388,7 +388,8 @@ static void forms_that_do_not_exist(void **state)
     static const char *const invalid[] = {
         "8d c0" /* LEA of a register */, "8e c8" /* MOV CS */, "8e f0", "8c f0" /* segment register 6 */, "8f c8",
         "c6 c8", "fe d0", "ff f8", "0f 01 c5", "0f c7 c8" /* CMPXCHG8B register */, "0f 20 c8" /* CR1 */,
-        "0f 20 e8" /* CR5 */, "0f 24 c0" /* test registers */, "0f 04", "0f 3a 00 c0 00", "0f ba c0 01", "d9 d1", "df f8"};
+        "0f 20 e8" /* CR5 */, "0f 24 c0" /* test registers */, "0f 04", "0f 3a 00 c0 00",
+        "0f ba c0 01", "d9 d1", "df f8"};
     for (unsigned n = 0; n < ARRAY_LEN(invalid); n++)
         assert_int_equal(status(CODE_32, invalid[n]), DECODE_INVALID);
     assert_int_equal(status(CODE_64, "44 0f 20 d0"), DECODE_INVALID); /* CR10 */

@@ -39,8 +39,8 @@ struct insn {
     u8 rm;        /* ModRM.rm with REX.B, or the +r register: 0..15 */
     u8 reg_at;    /* byte offset of `reg` in cpu.gpr[] for its row's operand width: AH..BH without REX are odd */
     u8 rm_at;     /* the same for `rm` */
-    u8 seg;       /* enum seg of the memory operand, defaults and overrides resolved; of a string instruction's source (ES
-                   * if it has none); of the implicit operand of XLAT, MASKMOV, MONITOR */
+    u8 seg;       /* enum seg of the memory operand, defaults and overrides resolved; of a string instruction's
+                   * source (ES if it has none); of the implicit operand of XLAT, MASKMOV, MONITOR */
     u8 base, index, scale; /* memory: register numbers or REG_NONE / REG_RIP; scale is a shift count 0..3 */
     u8 vvvv, vex_l;        /* VEX only */
 };
