@@ -30,7 +30,7 @@ static const u64 shortest_pause_ns = 100000;
 struct run {
     struct run_options options;
     struct vm *vm;
-    struct trace trace; /* .to is NULL: none */
+    struct trace trace;
     char trace_path[4096];
     struct input input;
     struct run_summary summary;
@@ -131,7 +131,7 @@ static bool outputs_open(struct run *run, char message[FILE_MESSAGE_MAX])
     const struct run_options *o = &run->options;
     return outputs_check(run, message) && attach(HOST_COM1, "serial", o->serial, message) &&
            attach(HOST_DEBUG_CONSOLE, "debug-console", o->debug_console, message) &&
-           (!o->trace || trace_start(&run->trace, run->vm, message));
+           trace_start(&run->trace, run->vm, message);
 }
 
 static void input_open(struct run *run)
@@ -228,7 +228,7 @@ static struct ending run_loop(struct run *run)
 {
     const struct cpu *c = &run->vm->vcpu[0]->cpu;
     u64 limit = run->options.max_insns ? run->options.max_insns : UINT64_MAX;
-    bool stepping = run->trace.to && run->trace.instructions;
+    bool stepping = run->trace.instructions;
     struct ending end;
     for (;;) {
         u64 until = c->icount + (stepping ? 1 : slice);
@@ -255,8 +255,8 @@ static int finish(struct run *run, struct ending end)
         complain(end.code, end.message);
     if (end.code == EXIT_GUEST) {
         struct vcpu *v = run->vm->vcpu[0];
-        fprintf(stderr, "last fault: %02x %s error %x\n", v->fault.vector, vector_name(v->fault.vector),
-                v->fault.error);
+        fprintf(stderr, "last exceptions, the newest last\n");
+        trace_show_recent(&run->trace, stderr);
         dump_vcpu(stderr, v);
     }
     if (!trace_finish(&run->trace))
@@ -297,8 +297,7 @@ int verb_run(int argc, char **argv)
         return fflush(stdout) ? EXIT_HOST : EXIT_POWER_OFF;
     }
     if (!options_check(&run.options, message) ||
-        (run.options.trace &&
-         !trace_parse(run.options.trace, &run.trace, run.trace_path, sizeof run.trace_path, message)))
+        !trace_parse(run.options.trace, &run.trace, run.trace_path, sizeof run.trace_path, message))
         return complain(EXIT_USAGE, message);
     int code = machine_create(&run);
     if (code)

@@ -47,16 +47,42 @@ static bool unknown_category(const char *name, char *message)
     return false;
 }
 
+static void put_exception(FILE *to, const struct trace_event *e, u16 cs, u64 rip)
+{
+    fprintf(to, "exception %02x %s error %" PRIx64 " cr2 %" PRIx64 " at %04x:%" PRIx64 "\n", e->vector,
+            vector_name(e->vector), e->value, e->address, cs, rip);
+}
+
+static void remember(struct trace *trace, const struct cpu *c, const struct trace_event *e)
+{
+    unsigned slot = trace->exceptions++ % TRACE_RECENT;
+    trace->recent[slot].icount = c->icount;
+    trace->recent[slot].rip = c->rip;
+    trace->recent[slot].cs = c->seg[SEG_CS].selector;
+    trace->recent[slot].event = *e;
+}
+
+void trace_show_recent(const struct trace *trace, FILE *to)
+{
+    u64 n = trace->exceptions > TRACE_RECENT ? trace->exceptions - TRACE_RECENT : 0;
+    for (; n < trace->exceptions; n++) {
+        fprintf(to, "%12" PRIu64 " ", trace->recent[n % TRACE_RECENT].icount);
+        put_exception(to, &trace->recent[n % TRACE_RECENT].event, trace->recent[n % TRACE_RECENT].cs,
+                      trace->recent[n % TRACE_RECENT].rip);
+    }
+}
+
 static void on_event(void *context, struct vm *vm, const struct trace_event *e)
 {
     struct trace *trace = context;
     const struct cpu *c = &vm->vcpu[0]->cpu;
+    if (e->kind == TRACE_EXCEPTION)
+        remember(trace, c, e);
+    if (!(trace->shown >> e->kind & 1))
+        return;
     fprintf(trace->to, "%12" PRIu64 " ", c->icount);
     switch (e->kind) {
-    case TRACE_EXCEPTION:
-        fprintf(trace->to, "exception %02x %s error %" PRIx64 " cr2 %" PRIx64 " at %04x:%" PRIx64 "\n", e->vector,
-                vector_name(e->vector), e->value, e->address, c->seg[SEG_CS].selector, c->rip);
-        return;
+    case TRACE_EXCEPTION: put_exception(trace->to, e, c->seg[SEG_CS].selector, c->rip); return;
     case TRACE_INTERRUPT:
         fprintf(trace->to, "interrupt %02x at %04x:%" PRIx64 "\n", e->vector, c->seg[SEG_CS].selector, c->rip);
         return;
@@ -79,7 +105,9 @@ bool trace_parse(const char *argument, struct trace *trace, char *path, size_t p
                  char message[TRACE_MESSAGE_MAX])
 {
     u32 mask = 0;
-    *trace = (struct trace){.tracer = {.context = trace, .event = on_event}};
+    *trace = (struct trace){.tracer = {.mask = BIT(TRACE_EXCEPTION), .context = trace, .event = on_event}};
+    if (!argument)
+        return true;
     for (const char *at = argument; *at;) {
         char name[64];
         size_t length = strcspn(at, ",");
@@ -95,7 +123,8 @@ bool trace_parse(const char *argument, struct trace *trace, char *path, size_t p
     }
     if (!mask)
         return unknown_category("", message);
-    trace->tracer.mask = mask & EVERYTHING;
+    trace->shown = mask & EVERYTHING;
+    trace->tracer.mask |= trace->shown;
     trace->instructions = mask & INSTRUCTIONS;
     return true;
 }
@@ -108,8 +137,7 @@ bool trace_start(struct trace *trace, struct vm *vm, char message[TRACE_MESSAGE_
                  strerror(errno));
         return false;
     }
-    if (trace->tracer.mask)
-        vm->tracer = &trace->tracer;
+    vm->tracer = &trace->tracer;
     return true;
 }
 
