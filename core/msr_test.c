@@ -158,6 +158,7 @@ static void memory_types_are_checked(void **state)
     refuses(MSR_MTRR_PHYSBASE0 + 15, 1ull << 40);
     refuses(MSR_MTRR_PHYSBASE0 + 15, 0x400);
     refuses(MSR_MTRR_PHYSBASE0 + 14, 0x106);
+    refuses(MSR_MTRR_PHYSBASE0 + 14, 0x806);
     takes(0x268, 0x0606060606060606);
     takes(0x26f, 0x0505050505050505);
     assert_int_equal(v->cpu.mtrr_fixed[3], 0x0606060606060606);
