@@ -1,5 +1,6 @@
 #include "core/boot_internal.h"
 
+#include "core/msr.h"
 #include "core/segment.h"
 #include "devices/acpi_tables.h"
 #include "devices/chipset.h"
@@ -152,6 +153,7 @@ void boot_flat_protected(struct boot_loader *l, u64 gdt, bool code64)
         v->cpu.gpr[reg] = 0;
     cpu_set_rflags_raw(&v->cpu, FLAG_FIXED);
     v->cpu.cr0 = CR0_PE | CR0_ET;
+    mtrr_firmware_defaults(&v->cpu);
     v->cpu.cr4 = 0;
     v->cpu.efer = 0;
     v->cpu.cpl = 0;
