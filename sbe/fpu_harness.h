@@ -23,6 +23,7 @@ enum { HARNESS_RAM = 1 << 20, HARNESS_CODE = 0x7000, HARNESS_DATA = 0x10000 };
 struct harness {
     struct vm *vm;
     struct vcpu *v;
+    _Alignas(64) u8 registers[FXSAVE_BYTES]; /* while v->fpu_live: what the processor should hold */
 };
 
 /* Handlers of all rows, as sbe/interp_table.c has them. */
@@ -40,7 +41,7 @@ static inline void harness_set_mode(struct harness *h, enum code_mode mode)
 
 static inline struct harness harness_create(void)
 {
-    struct harness h = {calloc(1, sizeof *h.vm), aligned_alloc(64, (sizeof *h.v + 63) & ~(size_t)63)};
+    struct harness h = {.vm = calloc(1, sizeof *h.vm), .v = aligned_alloc(64, (sizeof *h.v + 63) & ~(size_t)63)};
     assert_non_null(h.vm);
     assert_non_null(h.v);
     memset(h.v, 0, sizeof *h.v);
@@ -66,15 +67,36 @@ static inline struct harness harness_create(void)
     return h;
 }
 
-static inline void harness_destroy(struct harness *h)
+static inline u8 *harness_ram(const struct harness *h, u64 at) { return physmem_pointer(&h->vm->memory, gpa(at)); }
+
+/* A test, unlike the portable modules, uses the FPU as it pleases. So that registers can be live all the same, they are put
+ * aside between instructions, behind the back of the code under test. */
+static inline void harness_resume(struct harness *h)
 {
-    fpu_thunks_destroy(h->v);
-    physmem_destroy(&h->vm->memory);
-    free(h->v);
-    free(h->vm);
+    if (h->v->fpu_live)
+        __asm__ volatile("fxrstor64 %0" : : "m"(h->registers));
 }
 
-static inline u8 *harness_ram(const struct harness *h, u64 at) { return physmem_pointer(&h->vm->memory, gpa(at)); }
+static inline void harness_suspend(struct harness *h)
+{
+    u32 mxcsr = MXCSR_DEFAULT;
+    if (h->v->fpu_live)
+        __asm__ volatile("fxsave64 %0\n\tfninit\n\tldmxcsr %1" : "=m"(h->registers) : "m"(mxcsr));
+}
+
+static inline void harness_park(struct harness *h)
+{
+    harness_resume(h);
+    fpu_park(h->v);
+}
+
+static __attribute__((noinline)) enum exec harness_call(struct harness *h, insn_handler handler, const struct insn *i)
+{
+    harness_resume(h);
+    enum exec result = handler(h->v, i);
+    harness_suspend(h);
+    return result;
+}
 
 /* Decodes and runs one instruction's handler. RIP stays. */
 static inline enum exec harness_run(struct harness *h, const u8 *bytes, unsigned count)
@@ -82,7 +104,16 @@ static inline enum exec harness_run(struct harness *h, const u8 *bytes, unsigned
     struct insn i;
     assert_int_equal(decode(bytes, count, (enum code_mode)h->v->mode, &i), DECODE_OK);
     assert_int_equal(i.length, count);
-    return interp_handlers[i.row][__builtin_ctz(i.opsize)](h->v, &i);
+    return harness_call(h, interp_handlers[i.row][__builtin_ctz(i.opsize)], &i);
+}
+
+static inline void harness_destroy(struct harness *h)
+{
+    harness_park(h);
+    fpu_thunks_destroy(h->v);
+    physmem_destroy(&h->vm->memory);
+    free(h->v);
+    free(h->vm);
 }
 
 #define RUN(h, ...) harness_run((h), (const u8[]){__VA_ARGS__}, sizeof(const u8[]){__VA_ARGS__})

@@ -118,7 +118,7 @@ static void fnstenv_masks_and_fldenv_restores(void **state)
     assert_int_equal(RUN(&h, 0xd9, 0x27), EXEC_NEXT);
     assert_int_equal(h.v->cpu.fpu.fip, 0xcafe0000);
     assert_int_equal(h.v->cpu.fpu.fcs, 0x10);
-    fpu_park(h.v);
+    harness_park(&h);
     assert_int_equal(h.v->cpu.fpu.fxsave[FXSAVE_FTW], 0x80);
     assert_fault(&h, RUN(&h, 0x9b), VEC_MF);
     assert_fault(&h, RUN(&h, 0xd9, 0x27), VEC_MF); /* FLDENV waits */
@@ -139,12 +139,12 @@ static void fnsave_and_frstor(void **state)
         assert_int_equal(image_get_16(area(&h), env + 8), 0x4000);
         assert_int_equal(image_get_16(area(&h), env + 18), 0x3fff); /* ST1 = 1.0 */
         assert_int_equal(h.v->cpu.fpu.fip | h.v->cpu.fpu.fdp | h.v->cpu.fpu.fop, 0);
-        fpu_park(h.v);
+        harness_park(&h);
         assert_int_equal(h.v->cpu.fpu.fxsave[FXSAVE_FTW], 0); /* ends as FNINIT does */
         enum exec restored = bits ? RUN(&h, 0xdd, 0x27) : RUN(&h, 0x66, 0xdd, 0x27);
         assert_int_equal(restored, EXEC_NEXT);
         assert_int_equal(h.v->cpu.fpu.fip, 0x2222);
-        fpu_park(h.v);
+        harness_park(&h);
         assert_int_equal(h.v->cpu.fpu.fxsave[FXSAVE_FTW], 0xc0);
         assert_int_equal(image_get_16(h.v->cpu.fpu.fxsave, FXSAVE_ST + 8), 0x4000);
         harness_destroy(&h);
@@ -155,7 +155,7 @@ static void fnsave_and_frstor(void **state)
 
 static void fill_xmm(struct harness *h)
 {
-    fpu_park(h->v);
+    harness_park(h);
     for (unsigned n = 0; n < 256; n++)
         h->v->cpu.fpu.fxsave[FXSAVE_XMM + n] = (u8)(n * 7 + 1);
 }
@@ -195,7 +195,7 @@ static void fxsave_of_legacy_modes(void **state)
     /* FXRSTOR leaves XMM8 and up alone too. */
     memset(area(&h) + FXSAVE_XMM, 0x11, 256);
     assert_int_equal(RUN(&h, 0x0f, 0xae, 0x0f), EXEC_NEXT);
-    fpu_park(h.v);
+    harness_park(&h);
     assert_int_equal(h.v->cpu.fpu.fxsave[FXSAVE_XMM8 - 1], 0x11);
     assert_int_equal(h.v->cpu.fpu.fxsave[FXSAVE_XMM8], (u8)(128 * 7 + 1));
     assert_int_equal(h.v->cpu.fpu.fcs, 0x10);
@@ -212,7 +212,7 @@ static void fxrstor_restores_everything(void **state)
     RUN(&h, 0xdb, 0xe3);
     RUN(&h, 0x0f, 0x57, 0xc0);
     assert_int_equal(RUN(&h, 0x48, 0x0f, 0xae, 0x0f), EXEC_NEXT);
-    fpu_park(h.v);
+    harness_park(&h);
     assert_memory_equal(h.v->cpu.fpu.fxsave, before.fxsave, FXSAVE_BYTES);
     assert_int_equal(h.v->cpu.fpu.fip, before.fip);
     assert_int_equal(h.v->cpu.fpu.fdp, before.fdp);
@@ -272,7 +272,7 @@ static void xsave_writes_what_is_asked(void **state)
 static void xsaveopt_leaves_initial_components_out(void **state)
 {
     struct harness h = create(state);
-    fpu_park(h.v);
+    harness_park(&h);
     memset(h.v->cpu.fpu.fxsave + FXSAVE_XMM, 0, 256);
     image_set_64(area(&h), 512, 0);
     load_two(&h, 0x5000);
@@ -292,18 +292,18 @@ static void xrstor_loads_or_initialises(void **state)
     load_two(&h, 0x5000);
     request(&h, 3);
     RUN(&h, 0x48, 0x0f, 0xae, 0x27);
-    fpu_park(h.v);
+    harness_park(&h);
     struct fpu before = h.v->cpu.fpu;
     RUN(&h, 0xdb, 0xe3);
     RUN(&h, 0x0f, 0x57, 0xc9);
     assert_int_equal(RUN(&h, 0x48, 0x0f, 0xae, 0x2f), EXEC_NEXT); /* XRSTOR64 [rdi] */
-    fpu_park(h.v);
+    harness_park(&h);
     assert_memory_equal(h.v->cpu.fpu.fxsave, before.fxsave, FXSAVE_BYTES);
     assert_int_equal(h.v->cpu.fpu.fip, 0x5000);
     image_set_64(area(&h), 512, 0); /* nothing present: both become initial, but MXCSR is loaded */
     image_set_32(area(&h), FXSAVE_MXCSR, 0x9f80);
     assert_int_equal(RUN(&h, 0x48, 0x0f, 0xae, 0x2f), EXEC_NEXT);
-    fpu_park(h.v);
+    harness_park(&h);
     assert_int_equal(image_get_16(h.v->cpu.fpu.fxsave, FXSAVE_FCW), 0x37f);
     assert_int_equal(h.v->cpu.fpu.fxsave[FXSAVE_FTW], 0);
     assert_int_equal(h.v->cpu.fpu.fip, 0);

@@ -26,7 +26,7 @@ static u16 get_u16(struct harness *h, u64 at) { return image_get_16(harness_ram(
 
 static const u8 *image(struct harness *h)
 {
-    fpu_park(h->v);
+    harness_park(h);
     return h->v->cpu.fpu.fxsave;
 }
 
@@ -82,7 +82,7 @@ static void registers_survive_parking(void **state)
     RUN(&h, 0xd9, 0xe8);                   /* FLD1 */
     load_mxcsr(&h, 0x9fc0);
     assert_int_equal(h.v->fpu_live, !h.v->thunks->is_volatile);
-    fpu_park(h.v);
+    harness_park(&h);
     assert_false(h.v->fpu_live);
     /* The host has its defaults back, and may now do as it likes. */
     u32 host_mxcsr;
@@ -172,6 +172,7 @@ static void x87_exception_waits_for_the_next_instruction(void **state)
     assert_int_equal(RUN(&h, 0x9b), EXEC_REPEAT); /* FERR#: waits for IRQ 13 */
     assert_int_equal(h.v->cpu.icount, before + 1);
     assert_int_equal(h.v->stop_at, 0);
+    assert_int_equal(h.vm->chipset.pic.chip[1].lines, 1 << 5); /* IRQ 13 */
     RUN(&h, 0xdb, 0xe2); /* FNCLEX */
     assert_int_equal(RUN(&h, 0x9b), EXEC_NEXT);
     harness_destroy(&h);
