@@ -24,7 +24,8 @@
 metal_entry:
     cli
     cld
-    movl %eax, %ebp                 /* the loader's magic; EBX is its information */
+    movl %eax, %ebp                 /* the loader's magic */
+    movl %ebx, %edi                 /* its information */
     movl $boot_stack_end, %esp
     movl $0x80000001, %eax
     cpuid
@@ -91,8 +92,8 @@ entry64:
     movl %eax, %fs
     movl %eax, %gs
     movl $boot_stack_end, %esp
+    movl %edi, %esi
     movl %ebp, %edi
-    movl %ebx, %esi
     xorl %ebp, %ebp
     call metal_main
 5:  cli

@@ -1,3 +1,4 @@
+#include "core/selftest.h"
 #include "core/version.h"
 #include "sim/exit_code.h"
 #include "sim/help.h"
@@ -50,6 +51,18 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
+/* The lines are those of the metal image, so that the two can be compared. */
+static int verb_selftest(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct selftest_result result = selftest_run();
+    printf("self-test: %s%s\n", result.passed ? "passed" : "FAILED: ", result.passed ? "" : result.failure);
+    printf("self-test state hash: 0x%llx\n", (unsigned long long)result.hash);
+    int code = finish_output();
+    return result.passed ? code : EXIT_HOST;
+}
+
 /* `run` is the one verb with more to say than the overview does. */
 static int verb_help(int argc, char **argv)
 {
@@ -65,6 +78,7 @@ static int verb_help(int argc, char **argv)
 const struct verb verbs[] = {
     {"run", "OPTIONS", "boot a kernel and run it to its end", verb_run},
     {"list", "", "list processor models and engines", verb_list},
+    {"selftest", "", "run the build's self-test, which the metal image runs too", verb_selftest},
     {"help", "[VERB]", "explain a verb", verb_help},
     {"version", "", "print the version", verb_version},
     {NULL, NULL, NULL, NULL},
