@@ -195,13 +195,26 @@ static void pending_exception_precedes_operand_fault(void **state)
     harness_destroy(&h);
 }
 
-static void fwait_looks_at_mp_and_ts(void **state)
+/* SDM vol. 3, table 9-3, and 13.1.4 for CR4.OSFXSR. */
+static void control_bits_forbid_units(void **state)
 {
     struct harness h = create(state);
     h.v->cpu.cr0 |= CR0_TS;
-    assert_int_equal(RUN(&h, 0x9b), EXEC_NEXT);
+    assert_int_equal(RUN(&h, 0x9b), EXEC_NEXT);          /* FWAIT */
+    assert_fault(&h, RUN(&h, 0xd9, 0xe8), VEC_NM);       /* FLD1 */
+    assert_fault(&h, RUN(&h, 0x0f, 0xfc, 0xc0), VEC_NM); /* PADDB mm0, mm0 */
+    assert_fault(&h, RUN(&h, 0x0f, 0x58, 0xc0), VEC_NM); /* ADDPS xmm0, xmm0 */
     h.v->cpu.cr0 |= CR0_MP;
     assert_fault(&h, RUN(&h, 0x9b), VEC_NM);
+    h.v->cpu.cr0 = (h.v->cpu.cr0 | CR0_EM) & ~(u64)CR0_TS;
+    assert_int_equal(RUN(&h, 0x9b), EXEC_NEXT);
+    assert_fault(&h, RUN(&h, 0xd9, 0xe8), VEC_NM);
+    assert_fault(&h, RUN(&h, 0x0f, 0xfc, 0xc0), VEC_UD);
+    assert_fault(&h, RUN(&h, 0x0f, 0x58, 0xc0), VEC_UD);
+    h.v->cpu.cr0 &= ~(u64)CR0_EM;
+    h.v->cpu.cr4 &= ~(u64)CR4_OSFXSR;
+    assert_int_equal(RUN(&h, 0x0f, 0xfc, 0xc0), EXEC_NEXT);
+    assert_fault(&h, RUN(&h, 0x0f, 0x58, 0xc0), VEC_UD);
     harness_destroy(&h);
 }
 
@@ -357,7 +370,7 @@ int main(void)
         BOTH(simd_exception_leaves_general_registers),
         BOTH(x87_exception_waits_for_the_next_instruction),
         BOTH(pending_exception_precedes_operand_fault),
-        BOTH(fwait_looks_at_mp_and_ts),
+        BOTH(control_bits_forbid_units),
         BOTH(faulting_store_does_not_pop),
         BOTH(aligned_forms_want_alignment),
         BOTH(stores_do_not_read_devices),

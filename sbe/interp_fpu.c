@@ -324,7 +324,7 @@ enum exec op_x87_flags(struct vcpu *v, const struct insn *i)
     return EXEC_NEXT;
 }
 
-/* Control instructions leave the pointers alone: FLDCW and FNCLEX… */
+/* Control instructions leave the pointers alone: FLDCW, FNCLEX and FWAIT… */
 enum exec op_x87_control(struct vcpu *v, const struct insn *i)
 {
     struct operand o;
@@ -359,14 +359,6 @@ enum exec op_fninit(struct vcpu *v, const struct insn *i)
     f->fip = f->fdp = 0;
     f->fop = f->fcs = f->fds = 0;
     return EXEC_NEXT;
-}
-
-/* CR0.EM does not concern FWAIT; CR0.TS does only with CR0.MP: SDM vol. 3, table 9-3. */
-enum exec op_fwait(struct vcpu *v, const struct insn *i)
-{
-    if ((v->cpu.cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
-        return fault_vector(v, VEC_NM);
-    return op_x87_control(v, i);
 }
 
 enum exec op_x87_nop(struct vcpu *v, const struct insn *i)
