@@ -40,7 +40,7 @@ static inline void sample_header(u8 *at, u32 flags)
     boot_put_u32(at + 8, 0u - 0x1badb002 - flags);
 }
 
-/* A Multiboot ELF with one segment at 1 MiB (0x1000 bytes in the file, 0x3000 in memory), linked to run at 0xc0100000. */
+/* A Multiboot ELF with one segment at 1 MiB (0x1000 bytes in the file, 0x3000 in memory), linked for 0xc0100000. */
 static inline void sample_elf(u8 image[SAMPLE_ELF])
 {
     static const u8 ident[] = {0x7f, 'E', 'L', 'F', 1, 1, 1};

@@ -66,7 +66,7 @@ static void linux_64bit_entry(void **state)
     (void)state;
     static u8 image[SAMPLE_BZIMAGE];
     struct boot_report why;
-    struct boot_image initrd = {.data = (const u8 *)sample_cpio, .size = sizeof sample_cpio - 1, .name = "rd", .text = ""};
+    struct boot_image initrd = {(const u8 *)sample_cpio, sizeof sample_cpio - 1, "rd", ""};
     struct vm *vm = machine(16 * mib, "westmere");
     sample_bzimage(image, true);
     struct boot_images images = kernel_only(image, sizeof image);
@@ -169,7 +169,7 @@ static void linux_refusals(void **state)
 {
     (void)state;
     static u8 image[SAMPLE_BZIMAGE];
-    struct boot_image initrd = {.data = (const u8 *)sample_cpio, .size = sizeof sample_cpio - 1, .name = "rd", .text = ""};
+    struct boot_image initrd = {(const u8 *)sample_cpio, sizeof sample_cpio - 1, "rd", ""};
     struct vm *vm = machine(16 * mib, "westmere");
     for (unsigned n = 0; n < ARRAY_LEN(linux_spoils); n++) {
         const struct spoil *s = &linux_spoils[n];

@@ -1,5 +1,5 @@
-/* The boot loaders on any images. Input: a byte of choices, a 16-bit length of the second image, that image, then the kernel.
- * Choices: bit 0 the second image is an initrd, bit 1 a module, bit 2 a 32-bit CPU model, bit 3 a command line. */
+/* The boot loaders on any images. Input: a byte of choices, a 16-bit length of the second image, that image, then the
+ * kernel. Choices: bit 0 the second image is an initrd, bit 1 a module, bit 2 a 32-bit CPU model, bit 3 a command line. */
 #include "core/boot.h"
 #include "core/vm.h"
 #include "fuzz/fuzz.h"

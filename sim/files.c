@@ -55,7 +55,9 @@ static bool read_open(int fd, const char *path, u64 limit, struct file *file, ch
     if (S_ISREG(st.st_mode) && (u64)st.st_size > limit)
         return too_large(message, path, limit);
     u64 room = S_ISREG(st.st_mode) ? ((u64)st.st_size + 4096) & ~4095ull : chunk;
-    void *memory = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Faulting pages in one by one would cost more than reading does. Not mmap of the file itself: it may shrink. */
+    int populate = S_ISREG(st.st_mode) ? MAP_POPULATE : 0;
+    void *memory = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
     if (memory == MAP_FAILED)
         return refuse(message, path, "no memory to read it", "free some");
     *file = (struct file){.data = memory};

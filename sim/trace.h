@@ -1,4 +1,4 @@
-/* --trace: what happens to the guest, as text. The last few exceptions are remembered even without it, for crash dumps. */
+/* --trace: what happens to the guest, as text. The last exceptions are remembered even without it, for crash dumps. */
 #ifndef REPRISE_SIM_TRACE_H
 #define REPRISE_SIM_TRACE_H
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The command line's promises: cli_test.sh REPRISE GROUP. Guests are a few bytes of machine code behind a Multiboot header.
+# The command line's promises: cli_test.sh REPRISE GROUP. Guests are a few bytes of code behind a Multiboot header.
 set -u
 reprise=$1 group=$2
 work=$(mktemp -d) || exit 1
