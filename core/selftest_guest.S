@@ -95,6 +95,7 @@ long_mode:
     fsqrt
     fmul %st(0), %st
     fstpl SCRATCH
+    fninit /* C1 after rounding is the one thing here that emulators under us get wrong */
     movabsq $0x4000000000000000, %rax
     cmpq %rax, SCRATCH
     jne fail64
