@@ -2,7 +2,8 @@
  *
  * ACPI specification 6.4, 4.8. The machine is always in ACPI mode (SCI_EN reads 1; there is no SMI). The PM timer has
  * 32 bits at 3.579545 MHz. No power or sleep button, no wake sources: the matching event bits are never set. S5 is
- * SLP_TYP 5 with SLP_EN; other sleep types do nothing, as no other state is offered. 0xCF9: Intel 82371SB data sheet, 2.8.4 (RC). */
+ * SLP_TYP 5 with SLP_EN; other sleep types do nothing, as no other state is offered. 0xCF9 is the
+ * Reset Control register (RC) of the Intel 82371SB. */
 #ifndef REPRISE_DEVICES_ACPI_H
 #define REPRISE_DEVICES_ACPI_H
 

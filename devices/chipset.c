@@ -244,7 +244,8 @@ u64 chipset_deadline(struct vm *vm)
     return first < TIME_HORIZON ? first : CLOCK_NEVER;
 }
 
-/* A device whose time has not come is not touched: state depends on the guest and the clock, not on how often we look. */
+/* A device whose time has not come is not touched: state depends on the guest and the clock, not on how often we
+ * look. */
 void chipset_tick(struct vm *vm)
 {
     u64 now = vm_now(vm);

@@ -28,8 +28,8 @@ struct wires {
 /* The environment of a device access: the time, and the device's wires. `w` must outlive it. */
 struct device_env chipset_env(struct wires *w);
 
-/* Passes on what an access has changed: EOI broadcasts, INTR, NMI, INIT; and makes the run loop look. After every access
- * that may have changed an interrupt or a deadline. */
+/* Passes on what an access has changed: EOI broadcasts, INTR, NMI, INIT; and makes the run loop look. After every
+ * access that may have changed an interrupt or a deadline. */
 void chipset_settle(struct vm *vm);
 
 /* Drives every interrupt line anew, after a change of routing rather than of a level. */

@@ -1,5 +1,5 @@
-/* State of the whole board: every device by value, plain data, no pointers. A snapshot is a copy; every reset clears the
- * padding, so that equal states are equal bytes. */
+/* State of the whole board: every device by value, plain data, no pointers. A snapshot is a copy; every reset clears
+ * the padding, so that equal states are equal bytes. */
 #ifndef REPRISE_DEVICES_CHIPSET_STATE_H
 #define REPRISE_DEVICES_CHIPSET_STATE_H
 

@@ -1,6 +1,6 @@
-/* The ISA DMA controllers' registers (8237A pair and page registers) as plain latches: what is written is read back, and no
- * transfer ever happens, for no ISA device here masters the bus. Port 0x80, a spare page register, doubles as the POST
- * code latch. */
+/* The ISA DMA controllers' registers (8237A pair and page registers) as plain latches: what is written is read back,
+ * and no transfer ever happens, for no ISA device here masters the bus. Port 0x80, a spare page register, doubles as
+ * the POST code latch. */
 #ifndef REPRISE_DEVICES_DMA_H
 #define REPRISE_DEVICES_DMA_H
 

@@ -56,7 +56,9 @@ static inline void fake_dma_write(void *context, u64 to, const void *from, unsig
     memcpy(b->memory + to, from, size);
 }
 
-static const struct device_services fake_services = {fake_irq, fake_console, fake_request, fake_dma_read, fake_dma_write};
+static const struct device_services fake_services = {
+    fake_irq, fake_console, fake_request, fake_dma_read, fake_dma_write,
+};
 
 static inline struct device_env fake_env(struct fake_board *b, u64 now)
 {

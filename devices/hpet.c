@@ -42,7 +42,7 @@ static int line_of(const struct hpet *h, unsigned n)
     return TN_ROUTES >> route & 1 ? (int)route : -1;
 }
 
-/* Computes when the comparator next equals the counter. A comparator equal to it now has matched only if `match_now`. */
+/* Computes when the comparator next equals the counter. One that equals it now has matched only if `match_now`. */
 static void arm(struct hpet *h, struct hpet_timer *t, u64 now, bool match_now)
 {
     t->fire_at = CLOCK_NEVER;
@@ -234,7 +234,6 @@ void hpet_write(struct hpet *h, unsigned offset, u64 value, unsigned size, const
     }
 }
 
-/* A match that raises nothing and moves no comparator need not wake anyone; read-outs of the rest are functions of now. */
 u64 hpet_deadline(const struct hpet *h)
 {
     u64 deadline = CLOCK_NEVER;

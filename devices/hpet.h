@@ -12,7 +12,7 @@
 enum { HPET_TIMERS = 3 };
 #define HPET_BASE 0xfed00000ull
 #define HPET_TICK_NS 10u
-/* General capabilities: period in fs, vendor 8086, legacy routing, 64-bit counter, number of the last timer, revision 1 */
+/* General capabilities: period in fs, vendor 8086, legacy routing, 64-bit counter, last timer's number, revision 1 */
 #define HPET_CAPABILITIES \
     (HPET_TICK_NS * 1000000ull << 32 | 0x8086ull << 16 | 1ull << 15 | 1ull << 13 | (HPET_TIMERS - 1ull) << 8 | 1)
 
@@ -35,7 +35,8 @@ struct hpet {
 
 void hpet_reset(struct hpet *h);
 
-/* The 1 KiB register block: accesses of 4 or 8 bytes, aligned (specification 2.3.1); others read 0 and write nothing. */
+/* The 1 KiB register block: accesses of 4 or 8 bytes, aligned; others, which the specification forbids, read 0 and
+ * write nothing. */
 u64 hpet_read(const struct hpet *h, unsigned offset, unsigned size, u64 now);
 void hpet_write(struct hpet *h, unsigned offset, u64 value, unsigned size, const struct device_env *e);
 

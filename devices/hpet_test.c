@@ -2,7 +2,10 @@
 #include "devices/fake_board.h"
 #include "devices/hpet.h"
 
-enum { CAPABILITIES = 0x000, CONFIG = 0x010, STATUS = 0x020, COUNTER = 0x0f0, T0 = 0x100, C0 = 0x108, T1 = 0x120, C1 = 0x128 };
+enum {
+    CAPABILITIES = 0x000, CONFIG = 0x010, STATUS = 0x020, COUNTER = 0x0f0,
+    T0 = 0x100, C0 = 0x108, T1 = 0x120, C1 = 0x128,
+};
 
 static struct hpet hpet;
 static struct fake_board board;

@@ -1,9 +1,10 @@
 /* The 8042 keyboard controller at ports 0x60 and 0x64 with an AT keyboard; there is no auxiliary (mouse) device.
  *
- * IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller". The keyboard sends scan code
- * set 2 (or 1, when told), which the controller translates to set 1 while its command byte says so. Bytes take no time:
- * the next one appears as soon as the last is read. Commands for the auxiliary device: the interface test (0xA9) reports a
- * stuck line, 0xD3 echoes through the keyboard's buffer as a controller without the interface does, 0xD4 reaches nobody. */
+ * IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller". The keyboard sends
+ * scan code set 2 (or 1, when told), which the controller translates to set 1 while its command byte says so. Bytes
+ * take no time: the next one appears as soon as the last is read. Commands for the auxiliary device: the interface
+ * test (0xA9) reports a stuck line, 0xD3 echoes through the keyboard's buffer as a controller without the interface
+ * does, 0xD4 reaches nobody. */
 #ifndef REPRISE_DEVICES_I8042_H
 #define REPRISE_DEVICES_I8042_H
 

@@ -1,8 +1,8 @@
 /* The I/O APIC: 24 inputs at 0xFEC00000.
  *
- * Intel 82093AA data sheet (290566). Lines carry assertion, not voltage: the polarity bit is kept and has no effect. An edge
- * on a masked input is lost, as 3.2.4 says. No input is wired to the 8259A's INTR: it reaches the processor by LINT0,
- * so an entry with delivery mode ExtINT delivers nothing. */
+ * Intel 82093AA data sheet (290566). Lines carry assertion, not voltage: the polarity bit is kept and has no effect.
+ * An edge on a masked input is lost, as 3.2.4 says. No input is wired to the 8259A's INTR: it reaches the processor
+ * by LINT0, so an entry with delivery mode ExtINT delivers nothing. */
 #ifndef REPRISE_DEVICES_IOAPIC_H
 #define REPRISE_DEVICES_IOAPIC_H
 

@@ -49,9 +49,9 @@ void lapic_init(struct lapic *a);
  * (MultiProcessor Specification 1.4, 3.6.2.2), software-enabled. */
 void lapic_virtual_wire(struct lapic *a);
 
-/* The 4 KiB register page. Registers are 32 bits at multiples of 16. A narrower read returns its part of the register and
- * an 8-byte one zero-extends; a write that is not of 4 or 8 bytes at a register's start is ignored. (10.4.1 leaves all of
- * these undefined.) */
+/* The 4 KiB register page. Registers are 32 bits at multiples of 16. A narrower read returns its part of the register
+ * and an 8-byte one zero-extends; a write that is not of 4 or 8 bytes at a register's start is ignored. (10.4.1
+ * leaves all of these undefined.) */
 u64 lapic_read(struct lapic *a, unsigned offset, unsigned size, u64 now);
 void lapic_write(struct lapic *a, unsigned offset, u64 value, unsigned size, u64 now);
 

@@ -5,7 +5,7 @@
 #define ISA_PIRQ_ROUTE 0x60u
 #define PIRQ_DISABLED 0x80u
 
-/* The first 64 bytes of each function that are not zero at reset (82441FX and 82371SB data sheets, chapter 3 and 2.2). */
+/* Bytes that are not zero at reset, from the 82441FX and 82371SB data sheets. */
 struct preset {
     u8 function, offset, value;
 };
@@ -81,7 +81,7 @@ void pci_write(struct pci *p, unsigned offset, u32 value, unsigned size)
 int pci_pirq_route(const struct pci *p, unsigned pirq)
 {
     u8 route = p->config[PCI_ISA_BRIDGE][ISA_PIRQ_ROUTE + (pirq & 3)];
-    /* IRQs 0, 1, 2, 8 and 13 are reserved (82371SB, 2.2.7). */
+    /* IRQs 0, 1, 2, 8 and 13 are reserved (82371SB, PIRQRC). */
     bool reserved = (0x2107u >> (route & 15) & 1) != 0;
     return route & PIRQ_DISABLED || reserved ? -1 : route & 15;
 }

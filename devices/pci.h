@@ -1,8 +1,8 @@
 /* PCI bus 0 behind configuration mechanism 1 (ports 0xCF8..0xCFF): PCI Local Bus Specification 2.2, 3.2.2.3.2.
  *
  * Two functions: 00:00.0, a host bridge with the identity of the 82441FX, and 00:01.0, an ISA bridge with that of the
- * 82371SB (PIIX3). The other functions of that chip (IDE, USB) are absent. Device-specific registers hold what is written;
- * of them only the PIRQ route registers 0x60..0x63 of the ISA bridge have an effect. */
+ * 82371SB (PIIX3). The other functions of that chip (IDE, USB) are absent. Device-specific registers hold what is
+ * written; of them only the PIRQ route registers 0x60..0x63 of the ISA bridge have an effect. */
 #ifndef REPRISE_DEVICES_PCI_H
 #define REPRISE_DEVICES_PCI_H
 

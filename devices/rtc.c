@@ -33,7 +33,10 @@ struct moment {
     u32 second; /* of the day */
 };
 
-static u8 encode(const struct rtc *r, unsigned v) { return (u8)(r->cmos[REG_B] & B_BINARY ? v : v / 10 % 10 << 4 | v % 10); }
+static u8 encode(const struct rtc *r, unsigned v)
+{
+    return (u8)(r->cmos[REG_B] & B_BINARY ? v : v / 10 % 10 << 4 | v % 10);
+}
 
 static unsigned decode(const struct rtc *r, u8 v)
 {

@@ -1,6 +1,6 @@
 /* MC146818 real-time clock and 128 bytes of CMOS memory at ports 0x70 and 0x71.
  *
- * Motorola MC146818A data sheet (ADI-856). The clock's seconds follow virtual time; date and time are registers that
+ * Motorola MC146818A data sheet. The clock's seconds follow virtual time; date and time are registers that
  * advance at each update, BCD and 24-hour at power-up. UIP is set during the 244 µs before an update; the update itself
  * takes no time. The century is in byte 0x32, in the format of the year. CMOS bytes describe memory as a PC BIOS does.
  * The index register's bit 7 (NMI mask) is kept and has no source to mask. */

@@ -5,11 +5,14 @@
  *   +0x04 rw  latch: holds the last value written, no effect
  *   +0x08 r   virtual time in ns, low half; reading it latches the high half
  *   +0x0c r   latched high half
- *   +0x10 rw  interrupt line 0..23 that the device drives (0..15: ISA, above: I/O APIC inputs); changing it lowers the old one
- *   +0x14 w   perform actions at once: bit 0 raise the line, bit 1 lower it, bit 2 DMA; in this order: DMA, lower, raise.
+ *   +0x10 rw  interrupt line 0..23 that the device drives (0..15: ISA, above: I/O APIC inputs); changing it lowers
+ *             the old one
+ *   +0x14 w   perform actions at once: bit 0 raise the line, bit 1 lower it, bit 2 DMA; in this order: DMA, lower,
+ *             raise
  *         r   bit 0: level of the line
  *   +0x18 rw  actions to perform when the delay ends
- *   +0x1c rw  delay in virtual ns from this write, which equals instructions while the processor does not halt; 0 cancels.
+ *   +0x1c rw  delay in virtual ns from this write, which equals instructions while the processor does not halt; 0
+ *             cancels.
  *             Reads as what is left
  *   +0x20 rw  DMA address, low half
  *   +0x24 rw  DMA address, high half

@@ -2,7 +2,7 @@
  *
  * National Semiconductor PC16550D data sheet (June 1995), section 8. Transmission takes no virtual time: a byte leaves
  * when it is written and the transmitter is empty again at once; each write of THR while ETBEI is set therefore raises
- * the THRE interrupt anew. Received bytes arrive when the host delivers them. The character timeout (8.4) is counted in
+ * the THRE interrupt anew. Received bytes arrive when the host delivers them. The FIFO's character timeout is counted in
  * virtual time at the programmed rate. The modem at the other end is always there: CTS, DSR and DCD are on. Interrupts
  * reach the bus only while MCR.OUT2 is on and the port is not in loopback, as the PC's wiring has it. */
 #ifndef REPRISE_DEVICES_UART_H
