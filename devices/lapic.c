@@ -140,7 +140,7 @@ static bool accept(struct lapic *a, enum apic_mode mode, u8 vector, bool level)
     case APIC_LOWEST: return accept_fixed(a, vector, level);
     case APIC_NMI: a->signals |= LAPIC_SIGNAL_NMI; return true;
     case APIC_INIT: a->signals |= LAPIC_SIGNAL_INIT; return true;
-    default: return true; /* SMI: no SMM here; STARTUP: ignored by a processor that is not waiting for it (vol. 3, 8.4) */
+    default: return true; /* no SMM; STARTUP is ignored by a processor that does not wait for it (SDM vol. 3, 8.4) */
     }
 }
 

@@ -1,8 +1,8 @@
 /* The pair of 8259A interrupt controllers of a PC, as the 82371SB (PIIX3) integrates them: master at 0x20, slave at
  * 0xA0 on the master's input 2, edge/level control (ELCR) at 0x4D0.
  *
- * Intel 8259A data sheet (231468), 82371FB/82371SB data sheet (290550), ELCR1 and ELCR2. MCS-80 mode does not exist here, nor does
- * buffered mode; ICW1.LTIM is ignored in favour of ELCR, as on the PIIX. */
+ * Intel 8259A data sheet (231468), 82371FB/82371SB data sheet (290550), ELCR1 and ELCR2. Neither MCS-80
+ * mode nor buffered mode exists here; ICW1.LTIM is ignored in favour of ELCR, as on the PIIX. */
 #ifndef REPRISE_DEVICES_PIC_H
 #define REPRISE_DEVICES_PIC_H
 
