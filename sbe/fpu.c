@@ -90,7 +90,8 @@ static void emit(u8 *to, u32 key, const struct isa_row *row)
     *to = OPCODE_RET;
 }
 
-/* Code was written through another linear address than it runs at: SDM vol. 3, 8.1.3 wants a serializing instruction. */
+/* Code was written through another linear address than it runs at: SDM vol. 3, 8.1.3 wants a serializing
+ * instruction. */
 static void serialize(void)
 {
     u32 eax = 0, ebx, ecx = 0, edx;
@@ -236,7 +237,8 @@ enum exec fpu_fault(struct vcpu *v, u32 vector)
     if (c->cr0 & CR0_NE)
         return fault_vector(v, VEC_MF);
     /* MS-DOS compatible handling (SDM vol. 1, 8.7.1): FERR# reaches IRQ 13, and the processor waits in front of the
-     * instruction until an interrupt comes. Each such attempt takes the time of one instruction, so that timers go on. */
+     * instruction until an interrupt comes. Each such attempt takes the time of one instruction, so that timers go
+     * on. */
     chipset_ferr(v->vm);
     c->icount++;
     vcpu_kick(v);

@@ -1,7 +1,7 @@
 /* Calls into thunks (sbe/fpu_thunk.h) and the way out when one raises an exception.
  *
- * Every caller of a thunk pushes RBX and nothing else, so that fpu_thunk_fault can unwind all of them alike: it is entered
- * with the stack as it was at the thunk's only instruction, the vector in EAX. */
+ * Every caller of a thunk pushes RBX and nothing else, so that fpu_thunk_fault can unwind all of them alike: it is
+ * entered with the stack as it was at the thunk's only instruction, the vector in EAX. */
 
 #define FLAGS_IN_AH 0xd5
 #define FLAG_OF_SHIFT 11
@@ -19,8 +19,8 @@ fpu_call:
         ret
         .size   fpu_call, . - fpu_call
 
-        /* Flags travel by SAHF and LAHF, which leave IF and the rest alone, as POPF in ring 0 would not. Adding 127 to the
-         * wanted OF sets OF; SAHF sets the others and keeps OF. */
+        /* Flags travel by SAHF and LAHF, which leave IF and the rest alone, as POPF in ring 0 would not. Adding 127
+         * to the wanted OF sets OF; SAHF sets the others and keeps OF. */
         .globl  fpu_call_registers
         .type   fpu_call_registers, @function
 fpu_call_registers:

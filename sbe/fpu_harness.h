@@ -59,8 +59,8 @@ static inline struct harness harness_create(void)
     h.v->cpu.cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     h.v->cpu.xcr0 = 3;
     for (unsigned s = 0; s < SEG_COUNT; s++)
-        h.v->cpu.seg[s] = (struct segment){
-            .selector = (u16)(8 * s + 8), .limit = 0xffffffff, .attributes = SEG_P | SEG_S | SEG_WRITABLE | SEG_DB | SEG_G};
+        h.v->cpu.seg[s] = (struct segment){.selector = (u16)(8 * s + 8), .limit = 0xffffffff,
+                                           .attributes = SEG_P | SEG_S | SEG_WRITABLE | SEG_DB | SEG_G};
     harness_set_mode(&h, CODE_64);
     fpu_reset(&h.v->cpu);
     assert_int_equal(fpu_thunks_create(h.v), STATUS_OK);
@@ -69,8 +69,8 @@ static inline struct harness harness_create(void)
 
 static inline u8 *harness_ram(const struct harness *h, u64 at) { return physmem_pointer(&h->vm->memory, gpa(at)); }
 
-/* A test, unlike the portable modules, uses the FPU as it pleases. So that registers can be live all the same, they are put
- * aside between instructions, behind the back of the code under test. */
+/* A test, unlike the portable modules, uses the FPU as it pleases. So that registers can be live all the same, they
+ * are put aside between instructions, behind the back of the code under test. */
 static inline void harness_resume(struct harness *h)
 {
     if (h->v->fpu_live)

@@ -1,5 +1,5 @@
-/* Every row that runs natively, against the host processor itself: the very bytes of the guest's instruction, with the same
- * registers and memory, executed by this test without any of the code under test. */
+/* Every row that runs natively, against the host processor itself: the very bytes of the guest's instruction, with
+ * the same registers and memory, executed by this test without any of the code under test. */
 #include "sbe/fpu_harness.h"
 
 enum { CASES = 150, WINDOW = 64, SNIPPET_SLOTS = 64, SNIPPET_BYTES = 32 };
@@ -15,7 +15,8 @@ struct native {
 };
 _Static_assert(offsetof(struct native, gpr) == 512 && offsetof(struct native, flags) == 640, "native_run");
 
-/* fpu_thunk_fault drops one return address and one register, hence the inner call. R15 and RBX are not the snippet's. */
+/* fpu_thunk_fault drops one return address and one register, hence the inner call. R15 and RBX are not the
+ * snippet's. */
 void native_run(struct native *n);
 __asm__(".text\n"
         "native_run:\n"
@@ -195,7 +196,7 @@ struct rig {
     unsigned exceptions[32]; /* raised so far, by vector */
 };
 
-/* Each snippet is used once, far from the others' cache lines, so code is never overwritten while it may be prefetched. */
+/* Snippets take turns in a few places. CPUID serializes: code written through another address is then seen. */
 static u64 place_snippet(struct rig *r, const u8 *bytes, unsigned count)
 {
     unsigned at = r->next_snippet++ % SNIPPET_SLOTS * SNIPPET_BYTES;
@@ -260,11 +261,12 @@ static void compare_case(struct rig *r, const struct isa_row *row, bool memory)
     n.gpr[RDI] = at - 0x10;
 
     if (result == EXEC_FAULT ? n.retired || v->fault.vector != n.vector : !n.retired)
-        fail_msg("%s (%02x %02x %02x %02x %02x): fault %d, vector %u; host: retired %d, vector %u", row->mnemonic, bytes[0],
-                 bytes[1], bytes[2], bytes[3], bytes[4], result, v->fault.vector, (int)n.retired, (unsigned)n.vector);
+        fail_msg("%s (%02x %02x %02x %02x %02x): result %d, vector %u; host: retired %d, vector %u", row->mnemonic,
+                 bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], result, v->fault.vector, (int)n.retired,
+                 (unsigned)n.vector);
     if (memcmp(v->cpu.fpu.fxsave, n.fxsave, FXSAVE_BYTES) || memcmp(after, ram, WINDOW))
-        fail_msg("%s (%02x %02x %02x %02x %02x): registers or memory differ", row->mnemonic, bytes[0], bytes[1], bytes[2],
-                 bytes[3], bytes[4]);
+        fail_msg("%s (%02x %02x %02x %02x %02x): registers or memory differ", row->mnemonic, bytes[0], bytes[1],
+                 bytes[2], bytes[3], bytes[4]);
     if (result == EXEC_FAULT) {
         r->exceptions[n.vector]++;
         return;

@@ -24,7 +24,8 @@ static void assert_fault(struct harness *h, enum exec result, enum vector vector
     assert_int_equal(h->v->fault.vector, vector);
 }
 
-/* Puts 1.0 and then m32 = 2.0 on the stack, the latter from a known place: FOP 107h, FIP `rip`, FDP HARNESS_DATA + 4. */
+/* Puts 1.0 and then m32 = 2.0 on the stack, the latter from a known place: FOP 107h, FIP `rip`, FDP HARNESS_DATA +
+ * 4. */
 static void load_two(struct harness *h, u64 rip)
 {
     float two = 2.0f;
@@ -319,7 +320,10 @@ static void xrstor_refusals(void **state)
     image_set_32(area(&h), FXSAVE_MXCSR, 0x1f80);
     request(&h, 3);
     assert_int_equal(RUN(&h, 0x0f, 0xae, 0x2f), EXEC_NEXT);
-    static const struct { u16 at; u8 value; } bad[] = {{512, 4}, {519, 0x80}, {527, 0x80}, {535, 1}, {FXSAVE_MXCSR + 2, 1}};
+    static const struct {
+        u16 at;
+        u8 value;
+    } bad[] = {{512, 4}, {519, 0x80}, {527, 0x80}, {535, 1}, {FXSAVE_MXCSR + 2, 1}};
     for (unsigned n = 0; n < ARRAY_LEN(bad); n++) {
         u8 good = area(&h)[bad[n].at];
         area(&h)[bad[n].at] = bad[n].value;

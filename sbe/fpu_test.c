@@ -1,4 +1,5 @@
-/* What native execution must add to the processor's own doing: exceptions, state images, pointers, faults of operands. */
+/* What native execution must add to the processor's own doing: exceptions, state images, pointers, faults of
+ * operands. */
 #include "sbe/fpu_harness.h"
 
 /* Every test runs with the guest's registers live between instructions, and parked after each. */

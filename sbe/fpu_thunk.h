@@ -1,7 +1,7 @@
 /* Thunks: one guest instruction each, re-encoded for the host, followed by RET.
  *
- * In a thunk the memory operand is [rdi], and a general register that the instruction names by ModRM is eax or rax; xmm,
- * mm and x87 registers are the guest's own. Private to the handlers of x87, MMX and SSE instructions. */
+ * In a thunk the memory operand is [rdi], and a general register that the instruction names by ModRM is eax or rax;
+ * xmm, mm and x87 registers are the guest's own. Private to the handlers of x87, MMX and SSE instructions. */
 #ifndef REPRISE_SBE_FPU_THUNK_H
 #define REPRISE_SBE_FPU_THUNK_H
 
@@ -56,9 +56,9 @@ static inline void fpu_leave(struct vcpu *v)
         fpu_park(v);
 }
 
-/* Runs a thunk with RDI = memory. Returns 0, or the vector of the exception that it raised (VEC_MF, VEC_XM); then it has
- * changed nothing but exception flags of the unit. fpu_call_registers also carries RAX, RCX, RDX and the flags in and out;
- * they are unspecified after an exception. */
+/* Runs a thunk with RDI = memory. Returns 0, or the vector of the exception that it raised (VEC_MF, VEC_XM); then it
+ * has changed nothing but exception flags of the unit. fpu_call_registers also carries RAX, RCX, RDX and the flags
+ * in and out; they are unspecified after an exception. */
 u32 fpu_call(const void *thunk, void *memory);
 u32 fpu_call_registers(const void *thunk, void *memory, struct fpu_registers *registers);
 

@@ -1,8 +1,8 @@
 /* Handlers that move the state of the x87 and SSE units as a whole: environments, FXSAVE, XSAVE.
  *
- * FNSTENV, FLDENV, FNSAVE and FRSTOR run natively on a buffer in the 32-bit protected format, so that all they do besides
- * is the processor's own; between buffer and guest memory the format changes, and the pointers are the virtual ones.
- * FXSAVE, XSAVE and their kin work on the parked image. */
+ * FNSTENV, FLDENV, FNSAVE and FRSTOR run natively on a buffer in the 32-bit protected format, so that all they do
+ * besides is the processor's own; between buffer and guest memory the format changes, and the pointers are the
+ * virtual ones. FXSAVE, XSAVE and their kin work on the parked image. */
 #include "core/panic.h"
 #include "sbe/fpu_thunk.h"
 #include "sbe/handlers.h"
@@ -225,7 +225,8 @@ enum exec op_frstor(struct vcpu *v, const struct insn *i)
 #define REX_W 8u
 #define MXCSR_BYTES 8u /* MXCSR and its mask */
 #define X87_POINTERS_END FXSAVE_MXCSR
-#define XMM_BYTES(v) ((v)->mode == CODE_64 ? 256u : 128u) /* outside 64-bit mode XMM8 and up are neither saved nor loaded */
+/* Outside 64-bit mode XMM8 and up are neither saved nor loaded. */
+#define XMM_BYTES(v) ((v)->mode == CODE_64 ? 256u : 128u)
 
 static enum exec fxsave_forbidden(struct vcpu *v)
 {
@@ -367,8 +368,8 @@ static u64 in_use(const struct vcpu *v)
     const struct fpu *f = &v->cpu.fpu;
     bool x87_init = image_get_16(f->fxsave, FXSAVE_FCW) == FCW_DEFAULT &&
                     all_zero(f->fxsave + FXSAVE_FSW, FXSAVE_FOP - FXSAVE_FSW) &&
-                    all_zero(f->fxsave + FXSAVE_ST, FXSAVE_XMM - FXSAVE_ST) && !f->fip && !f->fdp && !f->fop && !f->fcs &&
-                    !f->fds;
+                    all_zero(f->fxsave + FXSAVE_ST, FXSAVE_XMM - FXSAVE_ST) &&
+                    !(f->fip | f->fdp | f->fop | f->fcs | f->fds);
     bool sse_init = image_get_32(f->fxsave, FXSAVE_MXCSR) == MXCSR_DEFAULT &&
                     all_zero(f->fxsave + FXSAVE_XMM, XMM_BYTES(v));
     return (x87_init ? 0 : XSTATE_X87) | (sse_init ? 0 : XSTATE_SSE);

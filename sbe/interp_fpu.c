@@ -1,5 +1,5 @@
-/* Handlers of x87, MMX and SSE instructions that run natively: operands are fetched and checked here, the instruction itself
- * is a thunk (sbe/fpu_thunk.h).
+/* Handlers of x87, MMX and SSE instructions that run natively: operands are fetched and checked here, the
+ * instruction itself is a thunk (sbe/fpu_thunk.h).
  *
  * insn_forbidden() has already raised #UD and #NM. Operands come before the thunk, and what the thunk computed for a
  * general register goes there only if it raised nothing, so an instruction that faults changes nothing. */
@@ -133,8 +133,8 @@ enum exec op_simd_from_gpr(struct vcpu *v, const struct insn *i)
     return run_registers(v, i, THUNK_RM_GPR, &r);
 }
 
-/* ModRM.reg is a general register, and the destination. A 32-bit result leaves the upper half of RAX zero, as the guest's
- * register must have it. */
+/* ModRM.reg is a general register, and the destination. A 32-bit result leaves the upper half of RAX zero, as the
+ * guest's register must have it. */
 enum exec op_simd_to_gpr(struct vcpu *v, const struct insn *i)
 {
     struct fpu_registers r = {.rax = 0};
@@ -211,8 +211,8 @@ static u32 enter_mmx(struct vcpu *v)
     return vector;
 }
 
-/* Writes the bytes of `source` whose mask byte has bit 7 set to DS:rDI. With an all-zero mask nothing is accessed (SDM vol. 2,
- * MASKMOVDQU: faults are then up to the implementation). */
+/* Writes the bytes of `source` whose mask byte has bit 7 set to DS:rDI. With an all-zero mask nothing is accessed
+ * (SDM vol. 2, MASKMOVDQU: faults are then up to the implementation). */
 enum exec op_maskmov(struct vcpu *v, const struct insn *i)
 {
     bool mmx = isa_rows[i->row].prefix == PX_NP;
@@ -287,8 +287,8 @@ enum exec op_x87(struct vcpu *v, const struct insn *i)
     return EXEC_NEXT;
 }
 
-/* Did the store that just ran keep its result back? Unmasked #I, #O and #U do that, and set ES (SDM vol. 1, 8.5). ES was clear
- * before, or the instruction would have raised #MF instead. */
+/* Did the store that just ran keep its result back? Unmasked #I, #O and #U do that, and set ES (SDM vol. 1, 8.5). ES
+ * was clear before, or the instruction would have raised #MF instead. */
 static bool x87_store_withheld(struct vcpu *v)
 {
     u16 fsw = image_get_16(v->cpu.fpu.fxsave, FXSAVE_FSW), fcw = image_get_16(v->cpu.fpu.fxsave, FXSAVE_FCW);

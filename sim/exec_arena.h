@@ -1,5 +1,5 @@
-/* Executable memory of the simulator: which addresses it covers, so that the SIGFPE handler can tell a guest's floating-point
- * exception from a bug of ours. */
+/* Executable memory of the simulator: which addresses it covers, so that the SIGFPE handler can tell a guest's
+ * floating-point exception from a bug of ours. */
 #ifndef REPRISE_SIM_EXEC_ARENA_H
 #define REPRISE_SIM_EXEC_ARENA_H
 

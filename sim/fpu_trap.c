@@ -1,6 +1,6 @@
-/* SIGFPE in a thunk is the guest's floating-point exception: execution resumes at fpu_thunk_fault with the vector in EAX, as
- * core/host.h promises. The kernel saved the unit's registers in the signal frame, with the exception flags that the
- * instruction set, and loads them again on return: the guest's state stays live. */
+/* SIGFPE in a thunk is the guest's floating-point exception: execution resumes at fpu_thunk_fault with the vector in
+ * EAX, as core/host.h promises. The kernel saved the unit's registers in the signal frame, with the exception flags
+ * that the instruction set, and loads them again on return: the guest's state stays live. */
 #include "core/x86.h"
 #include "sbe/fpu.h"
 #include "sim/exec_arena.h"
