@@ -39,6 +39,9 @@ void promise_text(const char *promise, bool kept, const char *expected, const ch
 void promise(const char *promise, u64 expected, u64 got);
 /* The processor does not have what the promise is about. */
 void skip(const char *promise);
+/* Between the two, reports wait in a buffer: for suites to which the serial port's traffic matters. */
+void report_hold(void);
+void report_release(void);
 /* Prints the end line and leaves the machine: never returns. */
 void finish(void) __attribute__((noreturn));
 /* Powers the machine off through ACPI S5 (acpi.c); returns if there is no way. */

@@ -18,7 +18,7 @@ static void serial_init(void)
     serial_ready = true;
 }
 
-static void put(char c)
+static void put_now(char c)
 {
     if (!serial_ready)
         serial_init();
@@ -26,6 +26,28 @@ static void put(char c)
         ;
     outb(COM1, c);
     outb(DEBUG_CONSOLE, c);
+}
+
+static char held[4096];
+static u32 held_size;
+static bool holding;
+
+static void put(char c)
+{
+    if (holding && held_size < sizeof held)
+        held[held_size++] = c;
+    else
+        put_now(c);
+}
+
+void report_hold(void) { holding = true; }
+
+void report_release(void)
+{
+    for (u32 i = 0; i < held_size; i++)
+        put_now(held[i]);
+    held_size = 0;
+    holding = false;
 }
 
 void print(const char *text)
@@ -135,6 +157,7 @@ void trap_is(const char *text, const struct trap *t, unsigned vector, word error
 
 void finish(void)
 {
+    report_release();
     print("end ");
     print(suite_name);
     print(": ");
