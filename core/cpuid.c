@@ -218,7 +218,8 @@ static struct cpuid_result leaf_xsave(const struct cpu_model *m, const struct cp
     return (struct cpuid_result){0};
 }
 
-static struct cpuid_result basic_leaf(const struct cpu_model *m, const struct cpu *c, u32 leaf, u32 subleaf, u32 apic_id)
+static struct cpuid_result basic_leaf(const struct cpu_model *m, const struct cpu *c, u32 leaf, u32 subleaf,
+                                      u32 apic_id)
 {
     switch (leaf) {
     case 0x0: return leaf_vendor(m);
@@ -271,7 +272,8 @@ static struct cpuid_result hypervisor_leaf(u32 leaf)
 {
     static const char signature[] = "RepriseRepri";
     if (leaf == HYPERVISOR_BASE)
-        return (struct cpuid_result){HYPERVISOR_TIMING, word_of(signature, 0), word_of(signature, 4), word_of(signature, 8)};
+        return (struct cpuid_result){HYPERVISOR_TIMING, word_of(signature, 0), word_of(signature, 4),
+                                     word_of(signature, 8)};
     if (leaf == HYPERVISOR_TIMING)
         return (struct cpuid_result){.eax = TSC_MHZ * 1000, .ebx = TSC_MHZ * 1000};
     return (struct cpuid_result){0};

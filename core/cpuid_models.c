@@ -7,9 +7,10 @@
 _Static_assert(FEAT_COUNT <= 64, "features[0] holds every feature of the tables below");
 
 #define PENTIUM (F(BASE) | F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(MCE) | F(CX8) | F(HYPERVISOR))
-#define PENTIUM3 (PENTIUM | F(PAE) | F(APIC) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) | F(PSE36) | F(MMX) | \
-                  F(FXSR) | F(SSE))
-#define CORE2 (PENTIUM3 | F(CLFSH) | F(SSE2) | F(SSE3) | F(SSSE3) | F(CX16) | F(SSE41) | F(SYSCALL) | F(NX) | F(LM) | F(LAHF64))
+#define PENTIUM3 (PENTIUM | F(PAE) | F(APIC) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) | F(PSE36) | \
+                  F(MMX) | F(FXSR) | F(SSE))
+#define CORE2 (PENTIUM3 | F(CLFSH) | F(SSE2) | F(SSE3) | F(SSSE3) | F(CX16) | F(SSE41) | F(SYSCALL) | F(NX) | F(LM) | \
+               F(LAHF64))
 #define NEHALEM (CORE2 | F(SSE42) | F(POPCNT) | F(RDTSCP) | F(SPEC_CTRL) | F(ARCH_CAPABILITIES))
 #define WESTMERE (NEHALEM | F(AES) | F(PCLMULQDQ) | F(TSC_DEADLINE))
 #define MAX (WESTMERE | F(MONITOR) | F(MOVBE) | F(XSAVE) | F(XSAVEOPT) | F(FSGSBASE) | F(SMEP) | F(SMAP) | F(UMIP) | \

@@ -125,10 +125,12 @@ static void extended_state_leaf_matches_xcr0(void **state)
 static void control_bits_come_with_their_features(void **state)
 {
     (void)state;
-    u64 westmere = cpu_model_cr4_mask(cpu_model_find("westmere")), max = cpu_model_cr4_mask(cpu_model_find("max"));
+    u64 westmere = cpu_model_cr4_mask(cpu_model_find("westmere"));
+    u64 max = cpu_model_cr4_mask(cpu_model_find("max"));
     assert_int_equal(westmere, 0x7ff);
     assert_int_equal(max, 0x7ff | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP);
-    assert_int_equal(cpu_model_cr4_mask(cpu_model_find("pentium")), CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE);
+    assert_int_equal(cpu_model_cr4_mask(cpu_model_find("pentium")),
+                     CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE);
     assert_int_equal(cpu_model_efer_mask(cpu_model_find("westmere")), EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
     assert_int_equal(cpu_model_efer_mask(cpu_model_find("pentium3")), 0);
 }
@@ -137,7 +139,8 @@ static void control_bits_come_with_their_features(void **state)
 static void instruction_features_have_rows(void **state)
 {
     static const enum feature instructions[] = {
-        FEAT_FPU, FEAT_TSC, FEAT_MSR, FEAT_CX8, FEAT_SEP, FEAT_CMOV, FEAT_CLFSH, FEAT_MMX, FEAT_FXSR, FEAT_SSE, FEAT_SSE2,
+        FEAT_FPU, FEAT_TSC, FEAT_MSR, FEAT_CX8, FEAT_SEP, FEAT_CMOV, FEAT_CLFSH, FEAT_MMX, FEAT_FXSR, FEAT_SSE,
+        FEAT_SSE2,
         FEAT_SSE3, FEAT_PCLMULQDQ, FEAT_MONITOR, FEAT_SSSE3, FEAT_SSE41, FEAT_SSE42, FEAT_MOVBE, FEAT_POPCNT, FEAT_AES,
         FEAT_XSAVE, FEAT_RDRAND, FEAT_FSGSBASE, FEAT_SMAP, FEAT_SYSCALL, FEAT_RDTSCP, FEAT_CLFLUSHOPT, FEAT_XSAVEOPT,
         FEAT_AVX, FEAT_AVX2, FEAT_BMI1, FEAT_BMI2, FEAT_ADX,

@@ -1,7 +1,8 @@
 /* Port and memory-mapped I/O of instructions: the way from a processor to the board.
  *
- * The guest's FPU state is parked first, because a device may call the host. Any access can change an interrupt line, a
- * timer or the run state of the machine, so the engine is made to return to the run loop, which looks at all of them. */
+ * The guest's FPU state is parked first, because a device may call the host. Any access can change an interrupt line,
+ * a timer or the run state of the machine, so the engine is made to return to the run loop, which looks at all of
+ * them. */
 #include "core/vm.h"
 #include "devices/chipset.h"
 #include "sbe/fpu.h"

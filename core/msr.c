@@ -1,4 +1,5 @@
-/* Model-specific registers: one policy table. What is not in it is #GP(0), as on a processor that lacks the register. */
+/* Model-specific registers: one policy table. What is not in it is #GP(0), as on a processor that lacks the
+ * register. */
 #include "core/msr.h"
 
 #include "core/segment.h"
@@ -15,7 +16,8 @@
 #define MISC_ENABLE_WRITABLE 1u
 
 /* IA32_ARCH_CAPABILITIES: RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO,
- * SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO. The guest's speculation is not the host's. */
+ * SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO. The guest's speculation is not the
+ * host's. */
 #define ARCH_CAPABILITIES_VALUE 0x400000000d10e17bull
 
 #define PHYS_RESERVED (~((1ull << PHYS_ADDRESS_BITS) - 1))

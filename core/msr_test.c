@@ -113,8 +113,8 @@ static void efer_guards_long_mode(void **state)
 
 static void addresses_must_be_canonical(void **state)
 {
-    static const u32 addresses[] = {MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_ESP,
-                                    MSR_SYSENTER_EIP};
+    static const u32 addresses[] = {MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+                                    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
     (void)state;
     for (unsigned n = 0; n < ARRAY_LEN(addresses); n++) {
         takes(addresses[n], 0xffff800000000000);

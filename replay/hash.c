@@ -1,5 +1,5 @@
-/* The state hash: four multiply-rotate lanes over 64-bit words, folded at the end. It is for finding divergence, not for
- * security. Structures with padding are hashed field by field; memory by page, zero pages left out. */
+/* The state hash: four multiply-rotate lanes over 64-bit words, folded at the end. It is for finding divergence, not
+ * for security. Structures with padding are hashed field by field; memory by page, zero pages left out. */
 #include "replay/hash.h"
 
 #include "core/vm.h"
@@ -7,8 +7,8 @@
 
 enum { LANES = 4, LANE_BYTES = LANES * 8 };
 
-/* Odd constants with about as many ones as zeros: 2^64 divided by the golden ratio, and the fractional bits of the square
- * roots of 2, 3 and 5, made odd. */
+/* Odd constants with about as many ones as zeros: 2^64 divided by the golden ratio, and the fractional bits of the
+ * square roots of 2, 3 and 5, made odd. */
 #define K0 0x9e3779b97f4a7c15ull
 #define K1 0x6a09e667f3bcc909ull
 #define K2 0xbb67ae8584caa73bull

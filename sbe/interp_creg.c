@@ -1,5 +1,5 @@
-/* Control and debug registers: MOV to and from CRn and DRn, LMSW, SMSW, CLTS, XGETBV, XSETBV. SDM vol. 2, "MOV"; vol. 3, 2.5, 2.6
- * and 17.2. A new value is checked whole before anything changes. */
+/* Control and debug registers: MOV to and from CRn and DRn, LMSW, SMSW, CLTS, XGETBV, XSETBV. SDM vol. 2, "MOV"; vol.
+ * 3, 2.5, 2.6 and 17.2. A new value is checked whole before anything changes. */
 #include "core/exception.h"
 #include "core/vm.h"
 #include "devices/chipset.h"

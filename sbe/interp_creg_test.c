@@ -1,4 +1,5 @@
-/* Control, debug and extended control registers against the fault lists of SDM vol. 2, "MOV", "LMSW", "SMSW", "XSETBV". */
+/* Control, debug and extended control registers against the fault lists of SDM vol. 2, "MOV", "LMSW", "SMSW",
+ * "XSETBV". */
 #include "sbe/machine_for_tests.h"
 
 static struct vm *vm;

@@ -6,8 +6,8 @@
 
 enum { TSS_IO_MAP_BASE = 102, TSS_MINIMUM_LIMIT = 103, TSS_32_AVAILABLE = 9, TSS_32_BUSY = 11 };
 
-/* The I/O permission bitmap of the current TSS (SDM vol. 1, 19.5.2): two bytes are read, so that an access across a byte
- * boundary finds its bits; the bitmap must hold both. */
+/* The I/O permission bitmap of the current TSS (SDM vol. 1, 19.5.2): two bytes are read, so that an access across a
+ * byte boundary finds its bits; the bitmap must hold both. */
 static bool bitmap_permits(struct vcpu *v, u16 port, unsigned size)
 {
     const struct segment *tr = &v->cpu.tr;

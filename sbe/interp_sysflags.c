@@ -1,5 +1,5 @@
-/* Instructions on the system flags: PUSHF, POPF, CLI, STI, CLAC, STAC. Who may change IF and IOPL depends on CPL, IOPL and
- * the virtual-8086 extensions: SDM vol. 2, tables 3-7, 4-16 and 4-18; vol. 3, chapter 20. */
+/* Instructions on the system flags: PUSHF, POPF, CLI, STI, CLAC, STAC. Who may change IF and IOPL depends on CPL,
+ * IOPL and the virtual-8086 extensions: SDM vol. 2, tables 3-7, 4-16 and 4-18; vol. 3, chapter 20. */
 #include "core/vm.h"
 #include "sbe/exec.h"
 #include "sbe/handlers.h"

@@ -1,5 +1,5 @@
-/* System instructions that fit no family: descriptor-table registers, caches, waiting, identification, MSRs; and the run-time
- * conditions that isa.def attaches to rows. */
+/* System instructions that fit no family: descriptor-table registers, caches, waiting, identification, MSRs; and the
+ * run-time conditions that isa.def attaches to rows. */
 #include "core/cpuid.h"
 #include "core/msr.h"
 #include "core/vm.h"
