@@ -187,6 +187,7 @@ static void execute(void)
 
 int main(void)
 {
+    debug_console = false;
     print("Hello from a guest of Reprise.\n");
     memory_map();
     print("Type help for a list of commands.\n");

@@ -29,6 +29,7 @@ enum { IS_64 = 0 };
 /* --- report.c: one line per promise, on COM1 and port 0xE9 --- */
 
 extern const char *const suite_name; /* each suite defines it */
+extern bool debug_console; /* false: COM1 only */
 void print(const char *text);
 void print_hex(u64 value);
 void print_decimal(u32 value);
@@ -149,6 +150,8 @@ struct frame;
 word frame_ip(const struct frame *f);
 void frame_set_ip(struct frame *f, word ip);
 void frame_set_flags(struct frame *f, word flags);
+/* From an outer ring or v8086 mode: where to go on, and with which stack pointer. */
+void frame_set_far(struct frame *f, word cs, word ip, word sp);
 /* Called on every trap but VEC_DONE; true: return to the interrupted code. */
 typedef bool (*trap_hook_fn)(const struct trap *t, struct frame *f);
 extern trap_hook_fn trap_hook;

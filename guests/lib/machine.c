@@ -191,3 +191,10 @@ const struct trap *run(const void *code, unsigned ring)
 word frame_ip(const struct frame *f) { return f->ip; }
 void frame_set_ip(struct frame *f, word ip) { f->ip = ip; }
 void frame_set_flags(struct frame *f, word flags) { f->flags = flags; }
+
+void frame_set_far(struct frame *f, word cs, word ip, word sp)
+{
+    f->cs = cs;
+    f->ip = ip;
+    f->sp = sp;
+}
