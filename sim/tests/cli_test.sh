@@ -29,6 +29,9 @@ guest resets fe0500500000 803d0050000003 740a 66baf90c b006 ee f4 ebfe b000 e6f4
 guest reset 66baf90c b006 ee f4
 # Echoes COM1 until it reads 'q', then exits with 7.
 guest echo 66bafd03 ec a801 74f7 66baf803 ec 3c71 7403 ee ebeb b007 e6f4 f4
+# #UD whose handler is the same ud2: the IDT stands at 0x100080, its descriptor at 0x100060.
+many() { printf "$1%.0s" $(seq "$2"); }
+guest storm 0f011d60001000 0f0b "$(many 90 55)" ff0080001000 "$(many 00 26)" "$(many 00 48)" 27001000008e1000
 guest poweroff 66ba0406 66b80034 66ef f4
 
 # run CODE ARGUMENTS...: the exit code must be CODE; output to out and err.
@@ -107,7 +110,10 @@ test_exit_codes() {
     run 11 run --kernel exit5 --debug-exit
     run 255 run --kernel exit255 --debug-exit
     run 4 run --kernel triple
-    grep -q 'triple fault' err && grep -q '06 #UD .*0010:100020' err && grep -q 'ud2' err && grep -q 'rip 0000000000100020' err || fail 'no crash dump'
+    local pattern
+    for pattern in 'triple fault' '06 #UD .*0010:100020' 'ud2' 'rip 0000000000100020'; do
+        grep -q "$pattern" err || fail "no \"$pattern\" in the crash dump"
+    done
     run 12 run --kernel dead
     run 12 run --kernel sleeper
     run 14 run --kernel reset --reset exit
@@ -127,6 +133,15 @@ test_limits() {
     run 6 run --kernel forever --max-insns 1M --stats t.json
     [ "$(grep state_hash s.json)" = "$(grep state_hash t.json)" ] || fail 'two equal runs differ'
     run 6 run --kernel forever --timeout 0.3
+    run 6 run --kernel storm --timeout 0.3
+    # Garbage: this program's own bytes, which are no kernel's. However it ends, the host does not.
+    local start code
+    for start in 1000 50000 90000; do
+        { head -c 32 dead; tail -c +$start "$reprise" | head -c 60000; } > garbage
+        timeout 60 "$reprise" run --kernel garbage --serial none --timeout 0.5 --reset exit 2>err </dev/null
+        code=$?
+        case $code in 0|4|6|12|14) ;; *) fail "garbage from $start ends with $code"; cat err >&2 ;; esac
+    done
     sleep 5 | timeout 60 "$reprise" run --kernel sleeper --timeout 0.3 2>err
     [ ${PIPESTATUS[1]} -eq 6 ] || fail 'no time limit while waiting for input'
 }
@@ -163,7 +178,8 @@ test_outputs() {
 test_stats() {
     run 11 run --kernel exit5 --debug-exit --stats s.json
     local key
-    for key in instructions exits exceptions virtual_seconds host_seconds mips peak_memory_bytes state_hash stop exit_code; do
+    for key in instructions exits exceptions virtual_seconds host_seconds mips peak_memory_bytes state_hash stop \
+        exit_code; do
         grep -q "\"$key\":" s.json || fail "no $key in the statistics"
     done
     grep -q '"stop": "debug-exit"' s.json && grep -q '"exit_code": 11' s.json || fail 'wrong ending in the statistics'
@@ -219,11 +235,11 @@ test_help() {
      [ "${COMPREPLY[*]}" = westmere ]) || fail 'completion of --cpu'
 }
 
-# on_terminal INPUT ARGUMENTS...: types INPUT a second after the start; the terminal's settings before and after are compared.
+# on_terminal INPUT ARGUMENTS...: types INPUT a second after the start. The terminal's settings must survive.
 on_terminal() {
     local input=$1; shift
-    (sleep 1; printf "$input"; sleep 1) | script -qec "stty -g > before; '$reprise' $*; echo \$? > code; stty -g > after" \
-        /dev/null > screen 2>&1
+    local session="stty -g > before; '$reprise' $*; echo \$? > code; stty -g > after"
+    (sleep 1; printf "$input"; sleep 1) | script -qec "$session" /dev/null > screen 2>&1
     cmp -s before after || fail "the terminal is not restored: $*"
 }
 
