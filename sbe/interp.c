@@ -1,9 +1,10 @@
 /* Run loop of the interpreter.
  *
- * Straight runs of decoded instructions are kept in a direct-mapped cache, keyed by where in RAM their first byte lies and by
- * code mode; a write to the 64-byte lines they come from changes the frame's code generation and so kills them, at the next
- * instruction if need be. A run ends at a branch, at an instruction that can change what the next one means, at the end
- * of its page, or when it is full. Instructions that cross a page, or lie outside RAM, are decoded each time. */
+ * Straight runs of decoded instructions are kept one behind the other in a pool; a direct-mapped table finds them by where in RAM
+ * their first byte lies and by code mode. When the pool is full, both start anew. A write to the 64-byte lines that a run
+ * comes from changes the frame's code generation and so kills it, at the next instruction if need be. A run ends at a
+ * branch, at an instruction that can change what the next one means, at the end of its page, or at RUN_MAX. Instructions
+ * that cross a page, or lie outside RAM, are decoded each time. */
 #include "sbe/interp.h"
 
 #include "core/exception.h"
@@ -13,15 +14,18 @@
 #include "sbe/exec.h"
 #include "sbe/fpu.h"
 
-enum { CACHE_RUNS = 1 << 13, RUN_MAX = 8 };
+enum { TABLE_BITS = 15, TABLE_RUNS = 1 << TABLE_BITS, POOL_INSNS = 1 << 16, RUN_MAX = 16 };
 
 struct run {
     u64 key; /* offset in RAM << 2 | code mode, plus 1 so that a zeroed entry matches nothing */
     u32 generation;
-    u16 bytes; /* of code */
-    u16 count;
-    struct insn insn[RUN_MAX];
+    u16 first; /* position in the pool */
+    u8 count;
+    u8 bytes; /* of code */
 };
+
+_Static_assert(sizeof(struct run) == 16, "the table should stay in the second-level cache");
+_Static_assert(POOL_INSNS - 1 <= UINT16_MAX && RUN_MAX * INSN_MAX <= UINT8_MAX, "positions and sizes fit their fields");
 
 /* The page that instructions are being fetched from. */
 struct code_page {
@@ -36,7 +40,10 @@ struct code_page {
 
 struct interp {
     struct code_page code;
-    struct run cache[CACHE_RUNS];
+    u32 pool_used;
+    struct insn single; /* an instruction that cannot be cached */
+    struct run table[TABLE_RUNS];
+    struct insn pool[POOL_INSNS];
 };
 
 static enum status interp_create(struct vcpu *v)
@@ -222,30 +229,61 @@ static bool ends_run(const struct insn *i)
     return cls == CLS_BRANCH || cls == CLS_CALLOUT;
 }
 
-/* Decodes a run at `linear`, whose page is current and RAM, behind its first instruction, which stands in run->insn[0]. */
+/* Decodes a run at `linear`, whose page is current and RAM, behind its first instruction, which stands at the pool's end. */
 static void decode_run(struct vcpu *v, u64 linear, struct run *run)
 {
     struct interp *it = v->interp;
-    run->count = 1;
-    run->bytes = run->insn[0].length;
-    while (run->count < RUN_MAX && !ends_run(&run->insn[run->count - 1])) {
-        struct insn *next = &run->insn[run->count];
+    struct insn *insns = &it->pool[it->pool_used];
+    unsigned count = 1, size = insns[0].length;
+    while (count < RUN_MAX && !ends_run(&insns[count - 1])) {
+        struct insn *next = &insns[count];
         u8 bytes[INSN_MAX];
-        unsigned available = fetch_from_page(v, (linear & PAGE_MASK) + run->bytes, bytes);
+        unsigned available = fetch_from_page(v, (linear & PAGE_MASK) + size, bytes);
         if (decode(bytes, available, (enum code_mode)v->mode, next) != DECODE_OK)
             break;
         v->vm->stats.decodes++;
         next->handler = handler_for(next);
-        run->bytes += next->length;
-        run->count++;
+        size += next->length;
+        count++;
     }
-    phys_watch_code(v->vm, gpa(it->code.page.raw + (linear & PAGE_MASK)), run->bytes);
+    phys_watch_code(v->vm, gpa(it->code.page.raw + (linear & PAGE_MASK)), size);
     run->generation = it->code.frame->code_generation;
+    run->first = (u16)it->pool_used;
+    run->count = (u8)count;
+    run->bytes = (u8)size;
+    it->pool_used += count;
 }
 
-/* The run at CS:RIP, from the cache or decoded; *spare serves instructions that cannot be cached. NULL with the fault
- * recorded. */
-static const struct run *find_run(struct vcpu *v, struct run *spare)
+static inline u32 table_index(u64 offset) { return (u32)(offset ^ offset >> TABLE_BITS) & (TABLE_RUNS - 1); }
+
+/* Decodes what stands at CS:RIP, into the cache if it can be. NULL with the fault recorded. */
+static const struct insn *decode_new(struct vcpu *v, u64 linear, struct run *run, u64 key, unsigned *count)
+{
+    struct interp *it = v->interp;
+    u64 at = linear & PAGE_MASK;
+    bool cacheable;
+    if (at < it->code.first || at >= it->code.end) {
+        fault_gp(v, 0);
+        return NULL;
+    }
+    if (!decode_here(v, linear, &it->single, &cacheable))
+        return NULL;
+    *count = 1;
+    if (!cacheable)
+        return &it->single;
+    if (it->pool_used + RUN_MAX > POOL_INSNS) {
+        memset(it->table, 0, sizeof it->table);
+        it->pool_used = 0;
+    }
+    it->pool[it->pool_used] = it->single;
+    decode_run(v, linear, run);
+    run->key = key;
+    *count = run->count;
+    return &it->pool[run->first];
+}
+
+/* The *count instructions from CS:RIP on, from the cache or newly decoded. NULL with the fault recorded. */
+static const struct insn *find_run(struct vcpu *v, unsigned *count)
 {
     u64 linear = code_linear(v);
     struct interp *it = v->interp;
@@ -254,27 +292,13 @@ static const struct run *find_run(struct vcpu *v, struct run *spare)
     u64 at = linear & PAGE_MASK;
     u64 offset = it->code.ram_offset + at;
     u64 key = (offset << 2 | v->mode) + 1;
-    struct run *run = &it->cache[offset & (CACHE_RUNS - 1)];
-    if (__builtin_expect(run->key == key && run->generation == it->code.frame->code_generation &&
-                             at + run->bytes <= it->code.end && at >= it->code.first,
-                         1))
-        return run;
-    bool cacheable;
-    if (at < it->code.first || at >= it->code.end) {
-        fault_gp(v, 0);
-        return NULL;
-    }
-    if (!decode_here(v, linear, &spare->insn[0], &cacheable))
-        return NULL;
-    if (!cacheable) {
-        spare->count = 1;
-        spare->generation = 0;
-        return spare;
-    }
-    run->key = key;
-    run->insn[0] = spare->insn[0];
-    decode_run(v, linear, run);
-    return run;
+    struct run *run = &it->table[table_index(offset)];
+    if (__builtin_expect(run->key != key || run->generation != it->code.frame->code_generation ||
+                             at + run->bytes > it->code.end || at < it->code.first,
+                         0))
+        return decode_new(v, linear, run, key, count);
+    *count = run->count;
+    return &it->pool[run->first];
 }
 
 /* ---- Execution ---------------------------------------------------------------------------------- */
@@ -326,20 +350,19 @@ void interp_step(struct vcpu *v)
 
 /* Executes a run up to its end, or to where something asks to look anew: a jump, a fault, the budget, a store into
  * the code itself, a changed translation. */
-static inline void execute_run(struct vcpu *v, const struct run *run)
+static inline void execute_run(struct vcpu *v, const struct insn *i, unsigned count)
 {
-    const struct interp *it = v->interp;
-    const struct frame *frame = it->code.frame;
-    u32 generation = run->generation;
+    const struct frame *frame = v->interp->code.frame;
+    u32 generation = count > 1 ? frame->code_generation : 0;
     u64 fetches = v->tlb.fetches;
-    for (const struct insn *i = run->insn, *end = i + run->count; i < end; i++) {
+    for (const struct insn *last = i + count - 1;; i++) {
         enum exec result = execute(v, i);
         if (__builtin_expect(result != EXEC_NEXT, 0)) {
-            if (result >= EXEC_REPEAT)
-                not_retired(v, result);
+            if (result == EXEC_FAULT)
+                exception_deliver_fault(v);
             return;
         }
-        if (__builtin_expect(v->cpu.icount >= v->stop_at, 0) || v->tlb.fetches != fetches || run->count == 1 ||
+        if (i == last || __builtin_expect(v->cpu.icount >= v->stop_at, 0) || v->tlb.fetches != fetches ||
             frame->code_generation != generation)
             return;
     }
@@ -347,17 +370,17 @@ static inline void execute_run(struct vcpu *v, const struct run *run)
 
 static enum stop interp_run(struct vcpu *v)
 {
-    struct run spare;
     while (v->cpu.icount < v->stop_at) {
         if (__builtin_expect(v->stepping, 0)) {
             interp_step(v);
             continue;
         }
-        const struct run *run = find_run(v, &spare);
+        unsigned count;
+        const struct insn *run = find_run(v, &count);
         if (__builtin_expect(!run, 0))
             exception_deliver_fault(v);
         else
-            execute_run(v, run);
+            execute_run(v, run, count);
     }
     v->vm->stats.engine_exits++;
     if (v->cpu.activity == ACTIVITY_SHUTDOWN)
