@@ -136,7 +136,7 @@ u32 run_copy32(u32 iterations)
 
 u32 run_movs(u32 iterations)
 {
-    for (u32 i = 0; i < iterations * 1024; i++) {
+    for (u32 i = 0; i < iterations * 4096; i++) {
         const u8 *src = from;
         u8 *dst = to;
         unsigned long count = BLOCK / 4;
