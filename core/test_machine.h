@@ -107,11 +107,12 @@ static inline void machine_tables(struct machine *m)
     gdt_set(m, CODE16, make_descriptor(0, 0xffff, SEG_P | SEG_S | 0xa));
 }
 
-static inline struct machine *machine_new(void)
+/* RAM is backed lazily: a machine may have more of it than the host. */
+static inline struct machine *machine_with_ram(u64 bytes)
 {
     struct machine *m = calloc(1, sizeof *m);
     assert_non_null(m);
-    assert_int_equal(physmem_create(&m->vm.memory, MACHINE_RAM), STATUS_OK);
+    assert_int_equal(physmem_create(&m->vm.memory, bytes), STATUS_OK);
     m->vm.vcpu[0] = &m->v;
     m->vm.vcpu_count = 1;
     m->v.vm = &m->vm;
@@ -129,6 +130,8 @@ static inline struct machine *machine_new(void)
     c->gpr[RSP] = KERNEL_STACK;
     return m;
 }
+
+static inline struct machine *machine_new(void) { return machine_with_ram(MACHINE_RAM); }
 
 static inline void machine_free(struct machine *m)
 {

@@ -69,9 +69,20 @@ static bool level_may_be_large(const struct vcpu *v, const struct level *level)
     }
 }
 
+/* Without the PAT, its bit of a leaf is reserved wherever any bits are: 32-bit paging has none without CR4.PSE (SDM vol. 3,
+ * 4.3). */
+static u64 pat_bit_reserved(const struct vcpu *v, const struct format *f, const struct level *level, bool large)
+{
+    if (model_has(v->vm->config.model, FEAT_PAT) || (f->entry_bytes == 4 && !(v->cpu.cr4 & CR4_PSE)))
+        return 0;
+    if (large)
+        return BITS(12, 12);
+    return level->shift == PAGE_SHIFT ? BITS(7, 7) : 0;
+}
+
 static u64 level_reserved(const struct vcpu *v, const struct format *f, const struct level *level, bool large)
 {
-    u64 reserved = large ? level->reserved_large : level->reserved;
+    u64 reserved = (large ? level->reserved_large : level->reserved) | pat_bit_reserved(v, f, level, large);
     if (f->entry_bytes == 8 && !(v->cpu.efer & EFER_NXE))
         reserved |= PTE_NX;
     if (large && level->large == LARGE_PSE && !model_has(v->vm->config.model, FEAT_PSE36))
@@ -136,7 +147,7 @@ struct path {
     unsigned depth; /* of the leaf */
 };
 
-/* Sets A along the path and D in the leaf, as SDM vol. 3, 4.8 wants. Nothing else changes, so translations stay valid. */
+/* Sets A along the path and D in the leaf (SDM vol. 3, 4.8). Nothing else changes, so translations stay valid. */
 static void set_accessed_dirty(struct vm *vm, const struct path *p, bool dirty)
 {
     for (unsigned l = 0; l <= p->depth; l++) {
