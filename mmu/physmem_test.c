@@ -1,0 +1,179 @@
+/* Where RAM lies, at every border; what loaders may do. */
+#include "mmu/physmem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+#define NONE UINT64_MAX
+
+static struct physmem memory;
+
+static int destroy(void **state)
+{
+    (void)state;
+    physmem_destroy(&memory);
+    return 0;
+}
+
+static void create(u64 bytes) { assert_int_equal(physmem_create(&memory, bytes), STATUS_OK); }
+
+static u64 offset(u64 address) { return physmem_offset(&memory, gpa(address)); }
+
+/* What an address is, from the map in physmem.h, without its arithmetic. */
+static void assert_border(u64 address, u64 below, u64 at)
+{
+    assert_int_equal(offset(address - 1), below);
+    assert_int_equal(offset(address), at);
+}
+
+static void a_small_machine(void **state)
+{
+    (void)state;
+    create(2 * MIB);
+    assert_int_equal(offset(0), 0);
+    assert_border(0xa0000, 0x9ffff, NONE);
+    assert_border(0xc0000, NONE, 0xc0000);
+    assert_border(2 * MIB, 2 * MIB - 1, NONE);
+    assert_int_equal(offset(4 * GIB), NONE);
+    assert_int_equal(offset(NONE), NONE);
+    assert_int_equal(physmem_end(&memory), 2 * MIB);
+}
+
+static void exactly_three_gib(void **state)
+{
+    (void)state;
+    create(3 * GIB);
+    assert_border(3 * GIB, 3 * GIB - 1, NONE);
+    assert_border(4 * GIB, NONE, NONE);
+    assert_int_equal(physmem_end(&memory), 3 * GIB);
+}
+
+static void one_mib_above_the_hole(void **state)
+{
+    (void)state;
+    create(3 * GIB + MIB);
+    assert_border(3 * GIB, 3 * GIB - 1, NONE);
+    assert_border(4 * GIB, NONE, 3 * GIB);
+    assert_border(4 * GIB + MIB, 3 * GIB + MIB - 1, NONE);
+    assert_int_equal(physmem_end(&memory), 4 * GIB + MIB);
+}
+
+static void six_gib(void **state)
+{
+    (void)state;
+    create(6 * GIB);
+    assert_border(0xa0000, 0x9ffff, NONE);
+    assert_border(3 * GIB, 3 * GIB - 1, NONE);
+    assert_border(4 * GIB, NONE, 3 * GIB);
+    assert_border(7 * GIB, 6 * GIB - 1, NONE);
+    assert_int_equal(physmem_end(&memory), 7 * GIB);
+    /* Backed where touched, to the last byte, and each page its own frame. */
+    *physmem_pointer(&memory, gpa(7 * GIB - 1)) = 0x5a;
+    *physmem_pointer(&memory, gpa(4 * GIB)) = 0xa5;
+    assert_int_equal(memory.ram[6 * GIB - 1], 0x5a);
+    assert_int_equal(memory.ram[3 * GIB], 0xa5);
+    assert_int_equal(*physmem_pointer(&memory, gpa(3 * GIB - 1)), 0);
+    assert_ptr_equal(physmem_frame(&memory, gpa(4 * GIB)), &memory.frames[3 * GIB >> PAGE_SHIFT]);
+    assert_ptr_equal(physmem_frame(&memory, gpa(7 * GIB - 1)), &memory.frames[(6 * GIB >> PAGE_SHIFT) - 1]);
+    assert_null(physmem_pointer(&memory, gpa(3 * GIB)));
+    assert_null(physmem_frame(&memory, gpa(7 * GIB)));
+    assert_null(physmem_frame(&memory, gpa(PHYS_VGA_BEGIN)));
+}
+
+static void ranges_that_are_ram(void **state)
+{
+    (void)state;
+    create(6 * GIB);
+    static const struct { u64 from, bytes; bool ram; } ranges[] = {
+        {0, 0xa0000, true}, {0, 0xa0001, false}, {0x9ffff, 2, false}, {0xbffff, 1, false}, {0xbffff, 2, false},
+        {0xc0000, MIB, true}, {3 * GIB - 1, 1, true}, {3 * GIB - 1, 2, false}, {3 * GIB, 1, false}, {3 * GIB, 0, true},
+        {4 * GIB - 1, 2, false}, {4 * GIB, 3, true}, {7 * GIB - 4096, 4096, true}, {7 * GIB - 4096, 4097, false},
+        {0x9f800, 0x21000, false}, {NONE, 2, false}, {NONE - 4, 5, false}, {16, NONE, false},
+    };
+    for (size_t n = 0; n < ARRAY_LEN(ranges); n++)
+        if (physmem_is_ram(&memory, gpa(ranges[n].from), ranges[n].bytes) != ranges[n].ram)
+            fail_msg("range %zu", n);
+}
+
+/* All or nothing: a range that is not RAM to its end stays as it was. */
+static void loads_copy_all_or_nothing(void **state)
+{
+    (void)state;
+    static u8 image[3 * PAGE_SIZE];
+    create(4 * MIB);
+    memset(image, 0x77, sizeof image);
+    assert_true(physmem_load(&memory, gpa(0x100ff0), image, sizeof image));
+    assert_int_equal(memory.ram[0x100fef], 0);
+    assert_memory_equal(memory.ram + 0x100ff0, image, sizeof image);
+    assert_int_equal(memory.ram[0x103ff0], 0);
+    assert_false(physmem_load(&memory, gpa(0x9f000), image, sizeof image));
+    assert_int_equal(memory.ram[0x9f000], 0);
+    assert_false(physmem_load(&memory, gpa(4 * MIB - 4096), image, 4097));
+    assert_int_equal(memory.ram[4 * MIB - 4096], 0);
+    assert_false(physmem_zero(&memory, gpa(4 * MIB - 1), 2));
+    assert_true(physmem_zero(&memory, gpa(0x101000), 0x2000));
+    assert_int_equal(memory.ram[0x100fff], 0x77);
+    assert_int_equal(memory.ram[0x101000], 0);
+    assert_int_equal(memory.ram[0x102fff], 0);
+    assert_int_equal(memory.ram[0x103000], 0x77);
+}
+
+static void give_code(u64 address)
+{
+    struct frame *frame = physmem_frame(&memory, gpa(address));
+    frame->flags = FRAME_CODE | FRAME_TABLE;
+    frame->code_lines = 1;
+}
+
+/* After a reset loaders write again: decoded instructions of every page they touch must die, of no other. */
+static void loads_kill_decoded_code(void **state)
+{
+    (void)state;
+    static const u8 image[2 * PAGE_SIZE] = {1};
+    create(4 * MIB);
+    for (unsigned zero = 0; zero < 2; zero++) {
+        for (u64 at = 0x100000; at < 0x105000; at += PAGE_SIZE)
+            give_code(at);
+        u32 before = physmem_frame(&memory, gpa(0x101000))->code_generation;
+        if (zero)
+            assert_true(physmem_zero(&memory, gpa(0x101004), sizeof image));
+        else
+            assert_true(physmem_load(&memory, gpa(0x101004), image, sizeof image));
+        for (u64 page = 0; page < 5; page++) {
+            const struct frame *frame = physmem_frame(&memory, gpa(0x100000 + page * PAGE_SIZE));
+            bool touched = page >= 1 && page <= 3;
+            assert_int_equal(frame->flags, touched ? FRAME_TABLE : FRAME_CODE | FRAME_TABLE);
+            assert_int_equal(frame->code_lines, !touched);
+            if (touched)
+                assert_int_equal(frame->code_generation, before + 1);
+        }
+    }
+}
+
+static void refused_by_the_host(void **state)
+{
+    (void)state;
+    struct physmem nothing = {0};
+    assert_int_equal(physmem_create(&nothing, 1ull << 60), STATUS_NO_MEMORY);
+    assert_null(nothing.ram);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_small_machine, destroy),
+        cmocka_unit_test_teardown(exactly_three_gib, destroy),
+        cmocka_unit_test_teardown(one_mib_above_the_hole, destroy),
+        cmocka_unit_test_teardown(six_gib, destroy),
+        cmocka_unit_test_teardown(ranges_that_are_ram, destroy),
+        cmocka_unit_test_teardown(loads_copy_all_or_nothing, destroy),
+        cmocka_unit_test_teardown(loads_kill_decoded_code, destroy),
+        cmocka_unit_test(refused_by_the_host),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
