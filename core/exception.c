@@ -305,10 +305,14 @@ static enum fault_class class_of(const struct event *e)
     return e->vector < 32 && (contributory >> e->vector & 1) ? CONTRIBUTORY : BENIGN;
 }
 
-/* `second` was met while delivering *now; decides what is delivered next (SDM vol. 3, table 6-5). False: shutdown. */
+/* `second` was met while delivering *now; decides what is delivered next (SDM vol. 3, table 6-5). False: shutdown. By the
+ * table a benign fault that recurs in its own delivery (#AC, when its handler's user stack is misaligned) would be delivered
+ * for ever. Processors hang in that; we shut down. */
 static bool escalate(struct event *now, const struct event *second)
 {
     enum fault_class first_class = class_of(now), second_class = class_of(second);
+    if (second_class == BENIGN && now->type == EVENT_EXCEPTION && now->vector == second->vector)
+        return false;
     bool serial = second_class == BENIGN || first_class == BENIGN ||
                   (first_class == CONTRIBUTORY && second_class == PAGE_FAULT);
     if (!serial && first_class == DOUBLE_FAULT)
@@ -411,7 +415,13 @@ static enum exec deliver(struct vcpu *v, const struct event *event, u64 rip)
 
 enum exec exception_deliver(struct vcpu *v, const struct event *event) { return deliver(v, event, v->cpu.rip); }
 
-void exception_deliver_fault(struct vcpu *v) { deliver(v, &v->fault, v->cpu.rip); }
+/* The attempt takes its time, like an instruction: a handler that faults at its first instruction for ever must not stop
+ * the clock. */
+void exception_deliver_fault(struct vcpu *v)
+{
+    v->cpu.icount++;
+    deliver(v, &v->fault, v->cpu.rip);
+}
 
 enum exec exception_software(struct vcpu *v, u8 vector, enum event_type type, u64 next_rip)
 {

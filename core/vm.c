@@ -103,7 +103,9 @@ static bool can_interrupt(const struct cpu *c)
     return (c->rflags & FLAG_IF) && !c->int_shadow && !c->mov_ss_shadow;
 }
 
-/* Delivers what may be delivered at this boundary. Returns true if an interrupt waits only for a shadow to pass. */
+/* Delivers what may be delivered at this boundary: at most one external interrupt, so that a line which its acknowledgement
+ * does not lower cannot hold up the guest. Returns true if one waits that may be delivered after the next instruction: the
+ * shadow has passed by then, or the handler began with interrupts on. */
 static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
@@ -120,7 +122,7 @@ static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
     struct event event = {.vector = chipset_interrupt_acknowledge(vm, v), .type = EVENT_EXTERNAL};
     vm->stats.interrupts++;
     exception_deliver(v, &event);
-    return false;
+    return (c->rflags & FLAG_IF) && chipset_interrupt_pending(vm, v);
 }
 
 u64 vm_wake_time(struct vm *vm) { return chipset_deadline(vm); }
@@ -147,16 +149,16 @@ enum vm_stop vm_run(struct vm *vm, u64 until)
             chipset_tick(vm);
             deadline = chipset_deadline(vm);
         }
-        bool shadowed = deliver_interrupts(vm, v);
+        if (c->activity != ACTIVITY_SHUTDOWN && c->icount >= until)
+            return VM_STOP_ICOUNT; /* before anything is delivered, or a boundary could be used twice */
+        bool again = c->activity != ACTIVITY_SHUTDOWN && deliver_interrupts(vm, v);
         if (c->activity == ACTIVITY_SHUTDOWN)
             return VM_STOP_TRIPLE_FAULT;
         if (c->activity == ACTIVITY_HALTED)
             return c->rflags & FLAG_IF ? VM_STOP_WAIT_INPUT : VM_STOP_IDLE;
-        if (c->icount >= until)
-            return VM_STOP_ICOUNT;
         u64 timer = icount_at(vm, deadline);
         v->stop_at = timer < until ? timer : until;
-        if (shadowed)
+        if (again)
             v->stop_at = c->icount + 1;
         vm->config.engine->run(v);
         fpu_park(v);

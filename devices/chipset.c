@@ -249,7 +249,7 @@ u64 chipset_deadline(struct vm *vm)
 void chipset_tick(struct vm *vm)
 {
     u64 now = vm_now(vm);
-    for (unsigned i = 0; i < ARRAY_LEN(timed_devices); i++) {
+    for (unsigned i = 0; now < TIME_HORIZON && i < ARRAY_LEN(timed_devices); i++) {
         const struct timed_device *d = &timed_devices[i];
         if (d->deadline(vm, now) > now)
             continue;
