@@ -1,0 +1,125 @@
+/* Whole guests: code, tables and everything else from the input. No guest may reach panic() or confuse a sanitizer, every
+ * run ends by itself and never later than asked, and how a run is cut into pieces never shows.
+ *
+ * Input: mode (bits 0..2 enum guest_mode, bits 3..5 processor model, bits 6..7 length of the run), options (GUEST_*), seed
+ * of the slices (2 bytes), length of the code (2 bytes), the code, then patches: address / 16 (2 bytes), length (1 byte),
+ * bytes. */
+#include "core/segment.h"
+#include "fuzz/fuzz.h"
+#include "fuzz/guest_image.h"
+#include "replay/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEADER = 6, PATCH_HEADER = 3, SKIPS_MAX = 64, RESETS_MAX = 3, SLICE_MAX = 997 };
+
+struct outcome {
+    u64 hash, icount, now;
+    enum vm_stop stop;
+};
+
+static struct vm *guest_create(const uint8_t *data, size_t size)
+{
+    const struct vm_config config = {
+        .ram_bytes = GUEST_RAM, .model = &cpu_models[(data[0] >> 3 & 7) % cpu_model_count], .engine = &engine_interp};
+    struct vm *vm;
+    enum status status = vm_create(&vm, &config);
+    if (status == STATUS_UNSUPPORTED) /* by this host's processor */
+        return NULL;
+    FUZZ_CHECK(status == STATUS_OK);
+    guest_image_build(vm, (enum guest_mode)(data[0] & 7), data[1]);
+    size_t code = data[4] | (size_t)data[5] << 8, left = size - HEADER;
+    code = code < left ? code : left;
+    physmem_load(&vm->memory, gpa(GUEST_CODE), data + HEADER, code);
+    const uint8_t *at = data + HEADER + code, *end = data + size;
+    while (end - at > PATCH_HEADER) {
+        u64 to = (u64)(at[0] | at[1] << 8) * GUEST_PATCH_UNIT;
+        size_t bytes = at[2], room = (size_t)(end - at) - PATCH_HEADER;
+        bytes = bytes < room ? bytes : room;
+        physmem_load(&vm->memory, gpa(to), at + PATCH_HEADER, bytes);
+        at += PATCH_HEADER + bytes;
+    }
+    return vm;
+}
+
+/* Invariants of the state at every boundary: what the rest of the program relies on without looking. */
+static void check_state(const struct vcpu *v)
+{
+    const struct cpu *c = &v->cpu;
+    FUZZ_CHECK(!(c->aflags & ~FLAGS_ARITH) && !(c->rflags & FLAGS_ARITH) && (c->rflags & FLAG_FIXED));
+    FUZZ_CHECK(!(cpu_rflags(c) & ~(u64)(FLAGS_DEFINED | FLAG_FIXED)));
+    FUZZ_CHECK(c->cpl <= 3 && (!cpu_v86(c) || c->cpl == 3));
+    FUZZ_CHECK(cpu_protected(c) || (!cpu_paging(c) && c->cpl == 0));
+    FUZZ_CHECK(!cpu_long(c) || (cpu_paging(c) && (c->cr4 & CR4_PAE) && (c->efer & EFER_LME)));
+    FUZZ_CHECK(!(c->cr4 & ~cpu_model_cr4_mask(v->vm->config.model)));
+    FUZZ_CHECK(v->mode == CODE_64 ? canonical(c->rip) : c->rip <= UINT32_MAX);
+    FUZZ_CHECK(!v->fpu_live);
+}
+
+/* What whoever runs the machine does after a stop. False: the run is over. */
+static bool go_on(struct vm *vm, enum vm_stop stop, unsigned *skips, unsigned *resets)
+{
+    if (stop == VM_STOP_ICOUNT)
+        return true;
+    if (stop == VM_STOP_RESET) {
+        vm_reset(vm);
+        return ++*resets <= RESETS_MAX;
+    }
+    if (stop != VM_STOP_WAIT_INPUT)
+        return false;
+    u64 wake = vm_wake_time(vm);
+    if (wake == CLOCK_NEVER || ++*skips > SKIPS_MAX)
+        return false;
+    FUZZ_CHECK(wake > vm_now(vm));
+    vm_skip_to(vm, wake);
+    return true;
+}
+
+/* Runs to `limit`, in pieces of random size if `seed` is not 0. */
+static struct outcome drive(struct vm *vm, u64 limit, u32 seed)
+{
+    const struct cpu *c = &vm->vcpu[0]->cpu;
+    unsigned skips = 0, resets = 0;
+    enum vm_stop stop = VM_STOP_ICOUNT;
+    bool verbose = getenv("FUZZ_VERBOSE");
+    u32 size_mask = seed & 1 ? 3 : UINT32_MAX; /* some runs in pieces of a few instructions */
+    for (u64 until = 0; c->icount < limit || stop != VM_STOP_ICOUNT;) {
+        until = limit;
+        if (seed) {
+            seed = seed * 1664525u + 1013904223u;
+            until = c->icount + 1 + (seed >> 8 & size_mask) % SLICE_MAX;
+            until = until < limit ? until : limit;
+        }
+        stop = vm_run(vm, until);
+        FUZZ_CHECK(c->icount <= until && (stop != VM_STOP_ICOUNT || c->icount == until));
+        check_state(vm->vcpu[0]);
+        if (verbose)
+            fprintf(stderr, "%s icount %llu rip %llx stop %d hash %016llx\n", seed ? "sliced" : "whole",
+                    (unsigned long long)c->icount, (unsigned long long)c->rip, stop, (unsigned long long)state_hash(vm));
+        if (!go_on(vm, stop, &skips, &resets))
+            break;
+    }
+    return (struct outcome){.hash = state_hash(vm), .icount = c->icount, .now = vm_now(vm), .stop = stop};
+}
+
+int fuzz_one(const uint8_t *data, size_t size)
+{
+    static const u16 limits[] = {512, 2048, 8192, 32768};
+    if (size < HEADER)
+        return 0;
+    struct vm *whole = guest_create(data, size), *sliced = guest_create(data, size);
+    if (!whole)
+        return 0;
+    u64 limit = limits[data[0] >> 6];
+    struct outcome a = drive(whole, limit, 0);
+    struct outcome b = drive(sliced, limit, (data[2] | (u32)data[3] << 8) + 1);
+    FUZZ_CHECK(a.icount == b.icount);
+    FUZZ_CHECK(a.stop == b.stop);
+    FUZZ_CHECK(a.now == b.now);
+    FUZZ_CHECK(a.hash == b.hash);
+    vm_destroy(whole);
+    vm_destroy(sliced);
+    return 0;
+}
