@@ -84,14 +84,23 @@ void phys_watch_code(struct vm *vm, gpa_t at, unsigned size)
     vm->memory.frames[offset >> PAGE_SHIFT].code_lines |= line_mask(offset, size);
 }
 
+/* The instruction that is executing may be what has changed, or its page: if it repeats, it must be looked at anew after
+ * this iteration, as it would be if the run happened to be cut here. */
+static void kick_all(struct vm *vm)
+{
+    for (unsigned n = 0; n < vm->vcpu_count; n++)
+        vcpu_kick(vm->vcpu[n]);
+}
+
 /* Bytes of a watched frame have changed: decoded instructions there die, translations that derive from it are dropped. */
-static void code_written(struct frame *frame, u64 offset, unsigned size)
+static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigned size)
 {
     if (!(frame->flags & FRAME_CODE) || !(frame->code_lines & line_mask(offset, size)))
         return;
     frame->code_generation++;
     frame->code_lines = 0;
     frame->flags &= ~FRAME_CODE;
+    kick_all(vm);
 }
 
 static void ram_written(struct vm *vm, u64 offset, unsigned size)
@@ -99,13 +108,15 @@ static void ram_written(struct vm *vm, u64 offset, unsigned size)
     struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
     if (__builtin_expect(!(frame->flags & FRAME_WATCHED), 1))
         return;
-    code_written(frame, offset, size);
+    code_written(vm, frame, offset, size);
     if (!(frame->flags & FRAME_TABLE))
         return;
     frame->flags &= ~FRAME_TABLE;
-    if (frame->table_epoch == vm->memory.epoch)
-        for (unsigned n = 0; n < vm->vcpu_count; n++)
-            tlb_flush(vm->vcpu[n]);
+    if (frame->table_epoch != vm->memory.epoch)
+        return;
+    for (unsigned n = 0; n < vm->vcpu_count; n++)
+        tlb_flush(vm->vcpu[n]);
+    kick_all(vm);
 }
 
 void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
@@ -116,7 +127,7 @@ void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
         return;
     }
     vm->memory.ram[offset] = low_byte;
-    code_written(&vm->memory.frames[offset >> PAGE_SHIFT], offset, 1);
+    code_written(vm, &vm->memory.frames[offset >> PAGE_SHIFT], offset, 1);
 }
 
 /* ---- Physical accesses -------------------------------------------------------------------------- */

@@ -27,12 +27,15 @@ struct run {
 _Static_assert(sizeof(struct run) == 16, "the table should stay in the second-level cache");
 _Static_assert(POOL_INSNS - 1 <= UINT16_MAX && RUN_MAX * INSN_MAX <= UINT8_MAX, "positions and sizes fit their fields");
 
+/* In place of an offset in RAM: with any offset in a page added to it, the key of no cached run. */
+#define NOT_RAM (1ull << 61)
+
 /* The page that instructions are being fetched from. */
 struct code_page {
     u64 linear;    /* page-aligned; 1 if none */
     u64 fetches;   /* tlb.fetches when it was looked up */
     u64 first, end; /* offsets in the page between which CS's limit lets instructions lie */
-    u64 ram_offset; /* UINT64_MAX if not RAM */
+    u64 ram_offset; /* NOT_RAM, or the page's offset in RAM */
     const u8 *host;
     const struct frame *frame;
     gpa_t page;
@@ -116,7 +119,7 @@ static bool code_page_enter(struct vcpu *v, u64 linear)
         p->first = before < at ? at - before : 0;
         p->end = after < PAGE_SIZE - at ? at + after : PAGE_SIZE;
     }
-    p->ram_offset = physmem_offset(&v->vm->memory, p->page);
+    p->ram_offset = p->host ? physmem_offset(&v->vm->memory, p->page) : NOT_RAM;
     p->frame = physmem_frame(&v->vm->memory, p->page);
     p->fetches = v->tlb.fetches;
     p->linear = linear & ~(u64)PAGE_MASK;
@@ -135,6 +138,14 @@ static inline bool code_page_current(const struct vcpu *v, u64 linear)
 {
     const struct code_page *p = &v->interp->code;
     return p->linear == (linear & ~(u64)PAGE_MASK) && p->fetches == v->tlb.fetches;
+}
+
+/* One page may hold both ends of a segment, when its base is odd; only one of them is between `first` and `end`. */
+static inline bool code_page_covers(const struct vcpu *v, u64 linear)
+{
+    const struct code_page *p = &v->interp->code;
+    u64 at = linear & PAGE_MASK;
+    return at >= p->first && at < p->end;
 }
 
 /* Copies instruction bytes that lie in the current code page. */
@@ -177,6 +188,7 @@ static bool fetch_beyond(struct vcpu *v, u64 linear, u8 *bytes, unsigned *availa
     u64 limit_room = (u64)v->cpu.seg[SEG_CS].limit - (v->cpu.rip + first) + 1;
     if (v->mode != CODE_64 && limit_room < more)
         more = (unsigned)limit_room;
+    phys_watch_code(v->vm, page, more);
     if (host)
         memcpy(bytes + first, host, more);
     else
@@ -217,7 +229,7 @@ bool interp_fetch(struct vcpu *v, struct insn *insn)
 {
     u64 linear = code_linear(v);
     bool cacheable;
-    if (!code_page_current(v, linear) && !code_page_enter(v, linear))
+    if (!(code_page_current(v, linear) && code_page_covers(v, linear)) && !code_page_enter(v, linear))
         return false;
     return decode_here(v, linear, insn, &cacheable);
 }
@@ -260,17 +272,17 @@ static inline u32 table_index(u64 offset) { return (u32)(offset ^ offset >> TABL
 static const struct insn *decode_new(struct vcpu *v, u64 linear, struct run *run, u64 key, unsigned *count)
 {
     struct interp *it = v->interp;
-    u64 at = linear & PAGE_MASK;
     bool cacheable;
-    if (at < it->code.first || at >= it->code.end) {
-        fault_gp(v, 0);
+    if (!code_page_covers(v, linear) && !code_page_enter(v, linear))
         return NULL;
-    }
     if (!decode_here(v, linear, &it->single, &cacheable))
         return NULL;
     *count = 1;
-    if (!cacheable)
+    if (!cacheable) { /* watched all the same: a repeated instruction must notice that it overwrites itself */
+        u64 at = linear & PAGE_MASK, size = PAGE_SIZE - at;
+        phys_watch_code(v->vm, gpa(it->code.page.raw + at), size < INSN_MAX ? (unsigned)size : INSN_MAX);
         return &it->single;
+    }
     if (it->pool_used + RUN_MAX > POOL_INSNS) {
         memset(it->table, 0, sizeof it->table);
         it->pool_used = 0;
@@ -358,8 +370,8 @@ static inline void execute_run(struct vcpu *v, const struct insn *i, unsigned co
     for (const struct insn *last = i + count - 1;; i++) {
         enum exec result = execute(v, i);
         if (__builtin_expect(result != EXEC_NEXT, 0)) {
-            if (result == EXEC_FAULT)
-                exception_deliver_fault(v);
+            if (result >= EXEC_REPEAT)
+                not_retired(v, result);
             return;
         }
         if (i == last || __builtin_expect(v->cpu.icount >= v->stop_at, 0) || v->tlb.fetches != fetches ||
@@ -368,10 +380,21 @@ static inline void execute_run(struct vcpu *v, const struct insn *i, unsigned co
     }
 }
 
+/* RF alone is no reason to step while no breakpoint is armed: the instruction clears it, and what is left of a REP
+ * instruction that was cut may run through. Faults save RF set, whatever it was. True if nothing else asks for a step. */
+static bool rf_has_served(struct vcpu *v)
+{
+    if (!(v->cpu.rflags & FLAG_RF) || debug_data_armed(&v->cpu))
+        return false;
+    v->cpu.rflags &= ~FLAG_RF;
+    vcpu_update_mode(v);
+    return !v->stepping;
+}
+
 static enum stop interp_run(struct vcpu *v)
 {
     while (v->cpu.icount < v->stop_at) {
-        if (__builtin_expect(v->stepping, 0)) {
+        if (__builtin_expect(v->stepping, 0) && !rf_has_served(v)) {
             interp_step(v);
             continue;
         }
