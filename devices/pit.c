@@ -8,11 +8,15 @@ static bool gate_triggered(const struct pit_channel *c) { return c->mode == 1 ||
 /* Ticks for which mode 3 holds its output high in each cycle of n. */
 static u32 high_half(u32 n) { return (n + 1) / 2; }
 
+/* Ticks since the cycle began, negative before. The cycle may have begun before power-up, as it were: when a half-cycle of
+ * mode 3 is cut short by a longer count. */
+static s64 since_start(const struct pit_channel *c, u64 tick) { return (s64)(tick - c->start); }
+
 static u64 elapsed_at(const struct pit_channel *c, u64 tick)
 {
     if (!c->counting)
         return c->elapsed;
-    return tick > c->start ? tick - c->start : 0;
+    return since_start(c, tick) > 0 ? tick - c->start : 0;
 }
 
 /* Loads a waiting count whose cycle has come. Mode 3 takes it at the end of a half cycle: the new one is entered at the
@@ -48,7 +52,7 @@ static u64 next_change(const struct pit_channel *c, u64 tick)
     if (!c->counting)
         return TICK_NEVER;
     u64 n = c->initial;
-    u64 from = tick > c->start ? tick : c->start;
+    u64 from = since_start(c, tick) > 0 ? tick : c->start;
     u64 e = from - c->start;
     u64 in_cycle = e % n;
     switch (c->mode) {
@@ -166,7 +170,7 @@ static void latch_status(struct pit_channel *c, u64 tick)
 {
     if (c->status_latched)
         return;
-    bool null_count = !c->loaded || c->reload_at != CLOCK_NEVER || (c->counting && tick < c->start);
+    bool null_count = !c->loaded || c->reload_at != CLOCK_NEVER || (c->counting && since_start(c, tick) < 0);
     c->status = (u8)(output_at(c, tick) << 7 | null_count << 6 | c->access << 4 | c->mode << 1 | c->bcd);
     c->status_latched = 1;
 }

@@ -152,6 +152,25 @@ static void new_count_waits_for_the_half_cycle_in_mode_3(void **state)
     assert_false(board.line[0]);
 }
 
+/* The low half it cuts short would have begun before tick 0. */
+static void long_count_right_after_power_up_in_mode_3(void **state)
+{
+    (void)state;
+    tick = 0;
+    program(0, 3, 4);
+    advance(4);
+    assert_false(board.line[0]);
+    out(0, 0x40);
+    out(0, 0x9c); /* 40000 */
+    advance(1);
+    assert_true(board.line[0]); /* 2 low ticks of the old count are over, 20000 high ones begin */
+    advance(19999);
+    assert_true(board.line[0]);
+    advance(1);
+    assert_false(board.line[0]);
+    assert_int_equal(board.rises[0], 2);
+}
+
 static void gate_triggers_modes_1_and_5(void **state)
 {
     (void)state;
@@ -311,6 +330,7 @@ int main(void)
         TEST(mode_4_strobes_once),
         TEST(new_count_waits_for_the_period_in_mode_2),
         TEST(new_count_waits_for_the_half_cycle_in_mode_3),
+        TEST(long_count_right_after_power_up_in_mode_3),
         TEST(gate_triggers_modes_1_and_5),
         TEST(gate_suspends_mode_0_and_restarts_mode_3),
         TEST(read_back_latches_status_and_count),
