@@ -31,6 +31,17 @@ target_compile_definitions(reprise PRIVATE _GNU_SOURCE)
 # The two libraries refer to each other through core/host.h.
 target_link_libraries(reprise -Wl,--start-group sim_host portable_sim -Wl,--end-group)
 
+# The manual page and the completion come from the option table itself.
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/reprise.1 ${CMAKE_BINARY_DIR}/reprise.bash
+  COMMAND reprise --man > ${CMAKE_BINARY_DIR}/reprise.1
+  COMMAND reprise --completion bash > ${CMAKE_BINARY_DIR}/reprise.bash
+  DEPENDS reprise)
+add_custom_target(documentation ALL DEPENDS ${CMAKE_BINARY_DIR}/reprise.1 ${CMAKE_BINARY_DIR}/reprise.bash)
+include(GNUInstallDirs)
+install(TARGETS reprise)
+install(FILES ${CMAKE_BINARY_DIR}/reprise.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${CMAKE_BINARY_DIR}/reprise.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME reprise)
+
 enable_testing()
 find_library(CMOCKA cmocka)
 if(CMOCKA)
