@@ -56,7 +56,7 @@ static u8 aml_byte(const u8 **at)
 bool acpi_s5(const u8 *dsdt, u8 *type_a, u8 *type_b)
 {
     u32 size = acpi_u32(dsdt, 4);
-    for (u32 i = 36; i + 12 < size; i++) {
+    for (u32 i = 36; i + 9 <= size; i++) {
         const u8 *at = dsdt + i;
         if (memcmp(at, "_S5_", 4) || at[4] != 0x12)
             continue;
@@ -70,6 +70,14 @@ bool acpi_s5(const u8 *dsdt, u8 *type_a, u8 *type_b)
     return false;
 }
 
+void acpi_enable(const u8 *fadt)
+{
+    u16 control = acpi_u32(fadt, FADT_PM1A_CNT);
+    u16 command = acpi_u32(fadt, FADT_SMI_CMD);
+    if (!(inw(control) & PM1_SCI_EN) && command)
+        outb(command, fadt[FADT_ACPI_ENABLE]);
+}
+
 void acpi_power_off(void)
 {
     const u8 *fadt = acpi_table("FACP");
@@ -77,9 +85,7 @@ void acpi_power_off(void)
     if (!fadt || !acpi_s5((const u8 *)(word)acpi_u32(fadt, FADT_DSDT), &type_a, &type_b))
         return;
     u16 control = acpi_u32(fadt, FADT_PM1A_CNT);
-    u16 command = acpi_u32(fadt, FADT_SMI_CMD);
-    if (!(inw(control) & PM1_SCI_EN) && command)
-        outb(command, fadt[FADT_ACPI_ENABLE]);
+    acpi_enable(fadt);
     outw(control, (inw(control) & ~PM1_SLP_TYP) | type_a << 10);
     outw(control, (inw(control) & ~PM1_SLP_TYP) | type_a << 10 | PM1_SLP_EN);
 }

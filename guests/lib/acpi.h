@@ -18,6 +18,8 @@ static inline u32 acpi_u32(const u8 *table, u32 offset)
 const u8 *acpi_rsdp(void);                     /* NULL: none */
 const u8 *acpi_table(const char *signature);   /* the first such table of the RSDT, or NULL */
 bool acpi_table_valid(const u8 *table);        /* its checksum */
+/* Asks the firmware for ACPI mode, if the machine starts in legacy mode (ACPI 6.4, 4.8.3.1 and 5.2.9). */
+void acpi_enable(const u8 *fadt);
 /* The values of \_S5: what to write to SLP_TYP of PM1a and PM1b. */
 bool acpi_s5(const u8 *dsdt, u8 *type_a, u8 *type_b);
 

@@ -45,6 +45,8 @@ void report_hold(void);
 void report_release(void);
 /* Prints the end line and leaves the machine: never returns. */
 void finish(void) __attribute__((noreturn));
+/* The same, but leaves by ACPI S5 if nothing is broken. */
+void finish_by_power_off(void) __attribute__((noreturn));
 /* Powers the machine off through ACPI S5 (acpi.c); returns if there is no way. */
 void acpi_power_off(void);
 

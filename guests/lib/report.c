@@ -157,7 +157,7 @@ void trap_is(const char *text, const struct trap *t, unsigned vector, word error
     promise_text(text, same, expected, got);
 }
 
-void finish(void)
+static void print_end(void)
 {
     report_release();
     print("end ");
@@ -175,12 +175,31 @@ void finish(void)
     print("\n");
     while (!(inb(LSR) & LSR_IDLE))
         ;
+}
+
+static void __attribute__((noreturn)) stop(void)
+{
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+void finish_by_power_off(void)
+{
+    print_end();
+    if (!broken)
+        acpi_power_off();
+    outb(DEBUG_EXIT, 1);
+    stop();
+}
+
+void finish(void)
+{
+    print_end();
     outb(DEBUG_EXIT, broken != 0);
     for (const char *p = "Shutdown"; *p; p++)
         outb(BOCHS_SHUTDOWN, *p);
     acpi_power_off();
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    stop();
 }
 
 void *memset(void *to, int value, word size)

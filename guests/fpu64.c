@@ -1,0 +1,4 @@
+#include "guests/lib/guest.h"
+
+/* The FPU suite in 64-bit mode: fpu.c. */
+const char *const suite_name = "fpu64";
