@@ -249,10 +249,12 @@ struct pieces {
     u64 physical[2];
 };
 
+/* Linear addresses wrap at 4 GiB outside 64-bit mode. Descriptor tables and stacks of IA-32e mode may lie above while
+ * compatibility-mode code still runs. */
 static u64 linear_add(const struct vcpu *v, u64 linear, unsigned bytes)
 {
     u64 sum = linear + bytes;
-    return v->mode == CODE_64 ? sum : (u32)sum; /* linear addresses wrap at 4 GiB outside 64-bit mode */
+    return v->mode == CODE_64 || linear >> 32 ? sum : (u32)sum;
 }
 
 static bool misaligned(u64 linear, unsigned size)
