@@ -106,7 +106,7 @@ static struct outcome drive(struct vm *vm, u64 limit, u32 seed)
 
 int fuzz_one(const uint8_t *data, size_t size)
 {
-    static const u16 limits[] = {512, 2048, 8192, 32768};
+    static const u16 limits[] = {512, 2048, 8192, 20000};
     if (size < HEADER)
         return 0;
     struct vm *whole = guest_create(data, size), *sliced = guest_create(data, size);
