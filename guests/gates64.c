@@ -45,7 +45,7 @@ static void stack_table(void)
     idt_restore(VEC_UD);
     const struct trap *t = run(undefined, 0);
     promise("without IST ring 0 stays on its stack", (t->sp & ~15ul) - 40, t->handler_sp);
-    *(u64 *)(tss + 44) = 0x800000000000;
+    *(u64 *)(tss + 44) = 0x900000000000;
     idt_set(0x90, GATE_INTERRUPT | GATE_DPL3 | 2, SEL_KCODE, vector_stub(0x90));
     FAULTS("#SS(0) by a non-canonical IST stack", interrupt_ist, 3, VEC_SS, 0);
     idt_restore(0x90);
