@@ -3,11 +3,6 @@
  * Through another linear address a serializing instruction makes it count. */
 #include "guests/smc.h"
 
-#ifdef __x86_64__
-#define PUSH_AT "8"
-#else
-#define PUSH_AT "7"
-#endif
 static u8 code[3][PAGE] __attribute__((aligned(PAGE)));
 
 /* mov $n,%eax; ret: the parts that the probes change are the four bytes after the opcode. */

@@ -4,6 +4,13 @@
 
 #include "guests/lib/pages.h"
 
+/* Where a push ends that overwrites the end of a six-byte function: its offset in the text of a probe. */
+#ifdef __x86_64__
+#define PUSH_AT "8"
+#else
+#define PUSH_AT "7"
+#endif
+
 void smc_common(void);
 
 #endif

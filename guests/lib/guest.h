@@ -86,7 +86,8 @@ enum {
 
 /* --- machine.c: descriptor tables --- */
 
-struct gate { u16 offset0, selector, attributes, offset1;
+struct gate {
+    u16 offset0, selector, attributes, offset1;
 #ifdef __x86_64__
     u32 offset2, zero;
 #endif

@@ -1,4 +1,4 @@
-#include "guests/lib/guest.h"
+#include "guests/lib/frame.h"
 
 extern const u8 vector_stubs[256][16];
 extern void enter(const struct regs *regs, const word frame[5], word data_selector);
@@ -22,18 +22,6 @@ static bool running;
 
 struct table_pointer { u16 limit; word base; } __attribute__((packed));
 
-/* What the entries leave on the stack: entry32.S and entry64.S. */
-struct frame {
-    word handler_flags;
-#ifdef __x86_64__
-    word di, si, bp, unused_sp, bx, dx, cx, ax, r8, r9, r10, r11, r12, r13, r14, r15;
-#else
-    word gs, fs, es, ds, di, si, bp, unused_sp, bx, dx, cx, ax;
-#endif
-    word vector, error, ip, cs, flags, sp, ss;
-    word v86_es, v86_ds, v86_fs, v86_gs;
-};
-
 u64 segment(u32 base, u32 limit, unsigned attributes)
 {
     return (limit & 0xffff) | (u64)(base & 0xffffff) << 16 | (u64)(attributes & 0xf0ff) << 40
@@ -46,9 +34,7 @@ void idt_set(unsigned vector, unsigned attributes, unsigned selector, const void
 {
     word address = (word)handler;
     struct gate g = {.offset0 = address, .selector = selector, .attributes = attributes, .offset1 = address >> 16};
-#ifdef __x86_64__
-    g.offset2 = address >> 32;
-#endif
+    gate_set_high(&g, address);
     idt[vector] = g;
 }
 
@@ -112,22 +98,6 @@ static bool has_error(word vector)
     return vector == VEC_DF || (vector >= VEC_TS && vector <= VEC_PF) || vector == VEC_AC || vector == 21;
 }
 
-static void record_registers(struct trap *t, const struct frame *f)
-{
-    t->r = (struct regs){.ax = f->ax, .cx = f->cx, .dx = f->dx, .bx = f->bx, .sp = t->sp, .bp = f->bp, .si = f->si,
-                         .di = f->di};
-#ifdef __x86_64__
-    t->r.r8 = f->r8;
-    t->r.r9 = f->r9;
-    t->r.r10 = f->r10;
-    t->r.r11 = f->r11;
-    t->r.r12 = f->r12;
-    t->r.r13 = f->r13;
-    t->r.r14 = f->r14;
-    t->r.r15 = f->r15;
-#endif
-}
-
 static void record_stack(struct trap *t, const struct frame *f)
 {
     bool pushed = IS_64 || (f->cs & 3) || (f->flags & FL_VM);
@@ -137,18 +107,7 @@ static void record_stack(struct trap *t, const struct frame *f)
     else
         __asm__ volatile("mov %%ss,%0" : "=r"(t->ss));
     t->handler_sp = has_error(f->vector) ? (word)&f->error : (word)&f->ip;
-#ifndef __x86_64__
-    bool v86 = f->flags & FL_VM;
-    t->es = v86 ? f->v86_es & 0xffff : f->es & 0xffff;
-    t->ds = v86 ? f->v86_ds & 0xffff : f->ds & 0xffff;
-    t->fs = v86 ? f->v86_fs & 0xffff : f->fs & 0xffff;
-    t->gs = v86 ? f->v86_gs & 0xffff : f->gs & 0xffff;
-#else
-    __asm__ volatile("mov %%es,%0" : "=r"(t->es));
-    __asm__ volatile("mov %%ds,%0" : "=r"(t->ds));
-    __asm__ volatile("mov %%fs,%0" : "=r"(t->fs));
-    __asm__ volatile("mov %%gs,%0" : "=r"(t->gs));
-#endif
+    frame_segments(t, f);
 }
 
 void end_run(void)
@@ -164,7 +123,8 @@ void trap(struct frame *f)
     *t = (struct trap){.vector = f->vector, .error = f->error, .ip = f->ip, .cs = f->cs & 0xffff, .flags = f->flags,
                        .handler_flags = f->handler_flags, .cr2 = read_cr2(), .dr6 = read_dr6()};
     record_stack(t, f);
-    record_registers(t, f);
+    t->r = frame_registers(f);
+    t->r.sp = t->sp;
     if (f->vector != VEC_DONE && trap_hook && trap_hook(t, f))
         return;
     if (running)
