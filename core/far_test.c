@@ -206,6 +206,43 @@ static void fault_in_new_task(void **state)
     assert_int_equal(get(m, 0x7800 - 12, 4), HANDLER);
 }
 
+/* Identity-maps 2 MiB for PAE, but for one page that goes to `elsewhere`. The tables begin at `at`: PDPT, PD, PT. */
+static void pae_tables(struct machine *m, u64 at, u64 page, u64 elsewhere)
+{
+    put(m, at, (at + 0x1000) | 1, 8);
+    put(m, at + 0x1000, (at + 0x2000) | 7, 8);
+    for (u64 n = 0; n < 512; n++)
+        put(m, at + 0x2000 + 8 * n, (n << PAGE_SHIFT == page ? elsewhere : n << PAGE_SHIFT) | 7, 8);
+}
+
+/* The old task is saved through its own page tables, the new one's count from then on. */
+static void task_switch_changes_pdptes_last(void **state)
+{
+    enum { SPACE_A = 0x20000, SPACE_B = 0x30000, ELSEWHERE = 0x40000, TSS_A_MOVED = 0x41000 };
+    struct machine *m = *state;
+    struct cpu *c = &m->v.cpu;
+    mode_protected(m);
+    task_b(m);
+    gdt_set(m, TSS_A_SEL, make_descriptor(TSS_A_MOVED, 0x1ff, SEG_P | SYS_TSS32_BUSY));
+    c->tr = descriptor_segment(TSS_A_SEL, gdt_get(m, TSS_A_SEL));
+    pae_tables(m, SPACE_A, 0, 0);
+    pae_tables(m, SPACE_B, TSS_A_MOVED, ELSEWHERE);
+    put(m, TSS_B + 0x1c, SPACE_B, 4);
+    c->cr4 |= CR4_PAE;
+    c->cr3 = SPACE_A;
+    c->pdpte[0] = get(m, SPACE_A, 8);
+    c->cr0 |= CR0_PG;
+    c->dr[7] |= 1u | 3u << 16; /* armed breakpoints keep translations out of the TLB: each access walks */
+    c->dr[0] = 0x1000000;
+    tlb_flush(&m->v);
+    struct far_request r = far_call(TSS_B_SEL);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_JUMP);
+    assert_int_equal(get(m, TSS_A_MOVED + 0x20, 4), CALLER + 7);
+    assert_int_equal(get(m, ELSEWHERE + 0x20, 4), 0);
+    assert_int_equal(c->cr3, SPACE_B);
+    assert_int_equal(c->pdpte[0], get(m, SPACE_B, 8));
+}
+
 static void short_tss_changes_nothing(void **state)
 {
     struct machine *m = *state;
@@ -354,7 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(call_gate_copies_parameters), T(call_gate_checks), T(direct_transfer_checks), T(long_call_gate),
         T(task_call_and_return), T(task_jump), T(task_gate_takes_error_code), T(fault_in_new_task),
-        T(short_tss_changes_nothing), T(faults_change_nothing),
+        T(task_switch_changes_pdptes_last), T(short_tss_changes_nothing), T(faults_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

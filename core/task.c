@@ -124,15 +124,16 @@ static bool writes_probe(struct vcpu *v, const struct tss_layout *old, u64 new_b
            mem_probe(v, tss_field(table, v->cpu.tr.selector & ~7u), 8, ACCESS_WRITE, TLB_SUPERVISOR);
 }
 
-/* The CR3 of the new task must be loadable before anything changes: bad PDPTEs are #GP(0) (SDM vol. 3, 4.4.1). */
-static bool cr3_load(struct vcpu *v, const struct tss_layout *l, u64 base)
+/* The CR3 of the new task must be loadable before anything changes: bad PDPTEs are #GP(0) (SDM vol. 3, 4.4.1). They wait in
+ * `pdpte` until the old task has been saved through the old ones. */
+static bool cr3_check(struct vcpu *v, const struct tss_layout *l, u64 base, u64 pdpte[4])
 {
     u32 cr3;
     if (!l->cr3 || !cpu_paging(&v->cpu))
         return true;
     if (!tss_read(v, base, l->cr3, 4, &cr3))
         return false;
-    if ((v->cpu.cr4 & CR4_PAE) && !walk_load_pdptes(v, cr3))
+    if ((v->cpu.cr4 & CR4_PAE) && !walk_read_pdptes(v->vm, cr3, pdpte))
         return fault_false(v, VEC_GP, 0);
     return true;
 }
@@ -165,7 +166,7 @@ static bool task_leave(struct vcpu *v, const struct tss_layout *old, const struc
 
 /* Loads what needs no checks. Segment registers hold their selectors but are unusable until they are qualified. */
 static void task_enter(struct vcpu *v, const struct task_request *r, const struct tss_layout *l,
-                       const struct task_state *t)
+                       const struct task_state *t, const u64 pdpte[4])
 {
     struct cpu *c = &v->cpu;
     u32 eflags = t->eflags & FLAGS_DEFINED;
@@ -184,6 +185,7 @@ static void task_enter(struct vcpu *v, const struct task_request *r, const struc
     c->cpl = cpu_v86(c) ? 3 : selector_rpl(t->seg[SEG_CS]);
     if (l->cr3 && cpu_paging(c)) {
         c->cr3 = t->cr3;
+        memcpy(c->pdpte, pdpte, sizeof c->pdpte);
         tlb_flush(v);
     }
     vcpu_update_mode(v);
@@ -243,16 +245,17 @@ bool task_switch(struct vcpu *v, const struct task_request *r)
     const struct tss_layout *old = layout_of(v->cpu.tr.attributes), *new = layout_of(descriptor_type(r->raw));
     u64 base = descriptor_base(r->raw);
     struct task_state state = {0};
+    u64 pdpte[4] = {0};
     if (descriptor_limit(r->raw) < new->last)
         return fault_false(v, VEC_TS, selector_error(r->selector));
     if (v->cpu.tr.limit < old->last)
         return fault_false(v, VEC_TS, selector_error(v->cpu.tr.selector));
     if (!mem_probe(v, tss_field(base, 0), new->last + 1u, ACCESS_READ, TLB_SUPERVISOR) ||
-        !writes_probe(v, old, base, r) || !cr3_load(v, new, base))
+        !writes_probe(v, old, base, r) || !cr3_check(v, new, base, pdpte))
         return false;
     if (!task_leave(v, old, r, base) || !state_read(v, base, new, &state))
         return false;
-    task_enter(v, r, new, &state);
+    task_enter(v, r, new, &state, pdpte);
     bool ok = task_load_segments(v, &state);
     if (state.trap)
         v->cpu.pending_db |= DR6_BT;

@@ -220,14 +220,16 @@ struct walk_result walk_guest(struct vcpu *v, u64 linear, enum access access, en
     return walk_tables(v, linear, access, rights, commit);
 }
 
-bool walk_load_pdptes(struct vcpu *v, u64 cr3)
+bool walk_read_pdptes(struct vm *vm, u64 cr3, u64 pdpte[4])
 {
     u64 loaded[4];
-    phys_read(v->vm, gpa(cr3 & BITS(31, 5)), loaded, sizeof loaded);
+    phys_read(vm, gpa(cr3 & BITS(31, 5)), loaded, sizeof loaded);
     u64 reserved = BITS(2, 1) | BITS(8, 5) | BITS(63, 52) | RESERVED_ADDRESS;
     for (unsigned i = 0; i < 4; i++)
         if ((loaded[i] & PTE_P) && (loaded[i] & reserved))
             return false;
-    memcpy(v->cpu.pdpte, loaded, sizeof loaded);
+    memcpy(pdpte, loaded, sizeof loaded);
     return true;
 }
+
+bool walk_load_pdptes(struct vcpu *v, u64 cr3) { return walk_read_pdptes(v->vm, cr3, v->cpu.pdpte); }
