@@ -96,14 +96,8 @@ static enum exec write_cr4(struct vcpu *v, u64 value)
     if (cpu_long(c) && !(value & CR4_PAE))
         return fault_gp(v, 0);
     bool pae = cpu_paging(c) && (value & CR4_PAE) && !cpu_long(c);
-    if (pae && ((value ^ c->cr4) & CR4_PDPTE)) {
-        u64 old = c->cr4;
-        c->cr4 = value;
-        if (!walk_load_pdptes(v, c->cr3)) {
-            c->cr4 = old;
-            return fault_gp(v, 0);
-        }
-    }
+    if (pae && ((value ^ c->cr4) & CR4_PDPTE) && !walk_load_pdptes(v, c->cr3))
+        return fault_gp(v, 0);
     c->cr4 = value;
     tlb_flush(v);
     vcpu_update_mode(v);
