@@ -30,6 +30,11 @@ PROBE(user_clts, "", "clts")
 PROBE(user_wbinvd, "", "wbinvd")
 PROBE(user_ltr, "mov $0x28,%eax", "ltr %ax")
 PROBE(user_rdtsc, "", "rdtsc")
+PROBE(store_gdt, "", "sgdt -16(%rsp)")
+PROBE(store_idt, "", "sidt -16(%rsp)")
+PROBE(store_ldt, "", "sldt %eax")
+PROBE(store_tr, "", "str %eax")
+PROBE(store_cr0, "", "smsw %eax")
 PROBE(keep_lma, "mov $0xc0000080,%ecx; rdmsr; btr $10,%eax; wrmsr", "rdmsr")
 
 static void addresses(void)
@@ -82,11 +87,35 @@ static void privileges(void)
     write_cr4(cr4);
 }
 
+/* SDM vol. 3, 2.5: user-mode instruction prevention. */
+static void hidden_tables(void)
+{
+    static const struct { const char *open, *closed, *code, *at; } cases[] = {
+        {"SGDT in ring 3", "#GP(0) by SGDT in ring 3 with CR4.UMIP", store_gdt, store_gdt_at},
+        {"SIDT in ring 3", "#GP(0) by SIDT in ring 3 with CR4.UMIP", store_idt, store_idt_at},
+        {"SLDT in ring 3", "#GP(0) by SLDT in ring 3 with CR4.UMIP", store_ldt, store_ldt_at},
+        {"STR in ring 3", "#GP(0) by STR in ring 3 with CR4.UMIP", store_tr, store_tr_at},
+        {"SMSW in ring 3", "#GP(0) by SMSW in ring 3 with CR4.UMIP", store_cr0, store_cr0_at},
+    };
+    bool available = cpuid(7, 0).ecx & 4;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        promise(cases[i].open, VEC_DONE, run(cases[i].code, 3)->vector);
+        if (!available) {
+            skip(cases[i].closed);
+            continue;
+        }
+        write_cr4(read_cr4() | CR4_UMIP);
+        trap_is(cases[i].closed, run(cases[i].code, 3), VEC_GP, 0, cases[i].at);
+        write_cr4(read_cr4() & ~(word)CR4_UMIP);
+    }
+}
+
 int main(void)
 {
     addresses();
     reserved();
     mode();
     privileges();
+    hidden_tables();
     return 0;
 }
