@@ -38,9 +38,8 @@ bool seg_linear_slow(struct vcpu *v, enum seg seg, u64 offset, unsigned size, en
         *linear = at;
         return true;
     }
-    if (!access_allowed(v, s, access))
-        return fault_false(v, VEC_GP, 0);
-    if (!limit_allows(s, offset, size))
+    /* SS is writable data, or null in a compatibility-mode program below privilege level 3. */
+    if (!access_allowed(v, s, access) || !limit_allows(s, offset, size))
         return fault_false(v, vector, 0);
     *linear = (u32)(s->base + offset);
     return true;

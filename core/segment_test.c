@@ -35,6 +35,20 @@ static void real_mode_keeps_limit(void **state)
     assert_true(linear(m, SEG_FS, 0x100000, 4, ACCESS_READ));
 }
 
+/* Compatibility-mode code at CPL 0 may find itself with a null SS: 64-bit code may load one. */
+static void null_stack_segment(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    assert_int_equal(segment_load(&m->v, SEG_SS, 0), EXEC_NEXT);
+    m->v.cpu.seg[SEG_CS] = descriptor_segment(CODE0, gdt_get(m, CODE0));
+    vcpu_update_mode(&m->v);
+    assert_false(linear(m, SEG_SS, 0x100, 4, ACCESS_READ));
+    assert_fault(m, VEC_SS, 0);
+    assert_false(linear(m, SEG_SS, 0x100, 4, ACCESS_WRITE));
+    assert_fault(m, VEC_SS, 0);
+}
+
 static void expand_down(void **state)
 {
     struct machine *m = *state;
@@ -251,7 +265,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(real_mode_limit), T(real_mode_keeps_limit), T(expand_down), T(rights), T(linear_wraps), T(canonical_long),
+        T(real_mode_limit), T(real_mode_keeps_limit), T(null_stack_segment), T(expand_down), T(rights),
+        T(linear_wraps), T(canonical_long),
         T(loads_at_level_0), T(loads_at_level_3), T(accessed_bit), T(null_ss_in_long_mode), T(local_descriptor_table),
         T(task_register), T(task_register_long), T(stack_16_wraps),
     };
