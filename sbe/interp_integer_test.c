@@ -440,6 +440,13 @@ static void frames(void **state)
     set(RSP, HOLE + 8); /* the push succeeds nowhere */
     assert_fault(DO(0xc8, 0x00, 0x00, 0x00), VEC_PF);
     assert_reg(RSP, HOLE + 8);
+    enter(CODE_16); /* on a 16-bit stack EBP takes all of ESP */
+    set(RSP, 0x12348000);
+    set(RBP, 0xaaaabbbb);
+    OK(0x66, 0xc8, 0x00, 0x00, 0x00);
+    assert_reg(RSP, 0x12347ffc);
+    assert_reg(RBP, 0x12347ffc);
+    assert_int_equal((u32)load64(0x7ffc), 0xaaaabbbb);
 }
 
 static void calls(void **state)

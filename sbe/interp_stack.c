@@ -129,7 +129,8 @@ enum exec op_enter(struct vcpu *v, const struct insn *i)
     /* The final stack pointer must be writable, though nothing is written there. */
     if (!stack_probe(v, -pushed - allocated, size, ACCESS_WRITE))
         return EXEC_FAULT;
-    u64 frame = (v->cpu.gpr[RSP] - size) & v->stack_mask;
+    /* rBP takes the whole of rSP at the operand size, whatever part of it SS.B lets the stack use. */
+    u64 rsp = v->cpu.gpr[RSP], frame = (rsp & ~v->stack_mask) | ((rsp - size) & v->stack_mask);
     if (!stack_write(v, -(s64)size, v->cpu.gpr[RBP], size) || !enter_display(v, level, size, frame))
         return EXEC_FAULT;
     set_rbp(v, frame, size);
