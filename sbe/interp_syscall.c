@@ -1,5 +1,6 @@
 /* Fast system calls and the FS and GS bases: SYSENTER, SYSEXIT, SYSCALL, SYSRET, SWAPGS, RDFSBASE and kin. The code and
  * stack segments they load are fixed, not read from a table: SDM vol. 2, each instruction's "Operation". */
+#include "core/exception.h"
 #include "core/vm.h"
 #include "sbe/exec.h"
 #include "sbe/handlers.h"
@@ -53,6 +54,18 @@ enum exec op_sysexit(struct vcpu *v, const struct insn *i)
     return EXEC_JUMP;
 }
 
+/* After SYSCALL and SYSRET it is the TF that they leave which decides on a single-step trap, not the one they found: a
+ * system that masks TF is not stepped, and back in a stepped program SYSRET traps, as if SYSCALL had just retired. The
+ * manual does not say so; processors do it, and systems that mask TF rely on it. */
+static void trap_by_new_flags(struct cpu *c, u64 old_flags)
+{
+    bool before = old_flags & FLAG_TF, after = c->rflags & FLAG_TF;
+    if (before && !after)
+        c->pending_db |= PENDING_DB_NO_STEP;
+    else if (after && !before)
+        c->pending_db |= DR6_BS;
+}
+
 enum exec op_syscall(struct vcpu *v, const struct insn *i)
 {
     struct cpu *c = &v->cpu;
@@ -64,6 +77,7 @@ enum exec op_syscall(struct vcpu *v, const struct insn *i)
     c->gpr[R11] = flags;
     c->rip = c->lstar;
     cpu_set_rflags_raw(c, flags & ~c->sfmask);
+    trap_by_new_flags(c, flags);
     load_flat(v, cs, (u16)((u16)(c->star >> 32) + 8), 0, CODE_LONG);
     vcpu_update_mode(v);
     return EXEC_JUMP;
@@ -78,8 +92,10 @@ enum exec op_sysret(struct vcpu *v, const struct insn *i)
     if (c->cpl != 0 || (wide && !canonical(c->gpr[RCX])))
         return fault_gp(v, 0);
     u16 base = (u16)(c->star >> 48);
+    u32 old_flags = c->rflags;
     c->rip = wide ? c->gpr[RCX] : (u32)c->gpr[RCX];
     cpu_set_rflags_raw(c, c->gpr[R11] & SYSRET_FLAGS);
+    trap_by_new_flags(c, old_flags);
     load_flat(v, (u16)(base + (wide ? 16 : 0)) | SELECTOR_RPL, (u16)(base + 8) | SELECTOR_RPL, 3,
               wide ? CODE_LONG : CODE_LEGACY);
     vcpu_update_mode(v);

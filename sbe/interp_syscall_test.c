@@ -1,4 +1,5 @@
 /* Fast system calls in every mode: SDM vol. 2, "SYSENTER", "SYSEXIT", "SYSCALL", "SYSRET", "SWAPGS", "WRFSBASE". */
+#include "core/exception.h"
 #include "sbe/machine_for_tests.h"
 
 static struct vm *vm;
@@ -150,6 +151,38 @@ static void sysret_checks_at_ring_0(void **state)
     assert_int_equal(cpu_rflags(&v->cpu), FLAG_FIXED);
 }
 
+/* TF counts as SYSCALL and SYSRET leave it. */
+static void single_steps_go_by_the_new_flags(void **state)
+{
+    (void)state;
+    struct vcpu *v = enter(LONG, 3);
+    v->cpu.rflags |= FLAG_TF; /* which SFMASK clears */
+    assert_int_equal(RUN(v, SYSCALL), EXEC_JUMP);
+    debug_deliver_traps(v, true);
+    assert_int_equal(v->cpu.rip, v->cpu.lstar);
+    assert_int_equal(v->cpu.dr[6], DR6_FIXED);
+    v->cpu.gpr[RCX] = MACHINE_CODE;
+    assert_int_equal(RUN(v, SYSRET_64), EXEC_JUMP);
+    assert_true(cpu_rflags(&v->cpu) & FLAG_TF);
+    assert_true(v->stepping);
+    assert_true(debug_check_fetch(v));
+    assert_int_equal(v->fault.vector, VEC_DB);
+    assert_int_equal(v->fault.dr6, DR6_BS);
+
+    v = enter(LONG, 0); /* a system that steps itself leaves by SYSRET to a program that nobody steps */
+    v->cpu.rflags |= FLAG_TF;
+    assert_int_equal(RUN(v, SYSRET_64), EXEC_JUMP);
+    debug_deliver_traps(v, true);
+    assert_int_equal(v->cpu.dr[6], DR6_FIXED);
+
+    v = enter(LONG, 3); /* TF that is not masked goes on */
+    v->cpu.sfmask = 0;
+    v->cpu.rflags |= FLAG_TF;
+    assert_int_equal(RUN(v, SYSCALL), EXEC_JUMP);
+    debug_deliver_traps(v, true);
+    assert_int_equal(v->cpu.dr[6], DR6_FIXED | DR6_BS);
+}
+
 static void segment_bases_move_by_their_instructions(void **state)
 {
     (void)state;
@@ -185,6 +218,7 @@ int main(void)
         cmocka_unit_test(syscall_saves_and_masks),
         cmocka_unit_test(syscall_exists_in_64_bit_mode_only),
         cmocka_unit_test(sysret_checks_at_ring_0),
+        cmocka_unit_test(single_steps_go_by_the_new_flags),
         cmocka_unit_test(segment_bases_move_by_their_instructions),
     };
     return cmocka_run_group_tests(tests, create, destroy);
