@@ -39,7 +39,16 @@ static u32 key_rex(u8 rex)
     return (rex & REX_W ? KEY_REX_W : 0) | (rex & REX_R ? KEY_REX_R : 0) | (rex & REX_B ? KEY_REX_B : 0);
 }
 
-u32 thunk_key(const struct insn *i, enum thunk_operands operands)
+/* Does an operand of the row name a general register by ModRM, in one of these ways? In the thunk that is eax or rax. */
+static bool row_has_kind(const struct isa_row *row, u32 kinds)
+{
+    for (unsigned n = 0; n < ISA_OPERANDS; n++)
+        if (kinds >> isa_operands[row->operands[n]].kind & 1)
+            return true;
+    return false;
+}
+
+u32 thunk_key(const struct insn *i)
 {
     const struct isa_row *row = &isa_rows[i->row];
     u32 modrm = i->modrm;
@@ -47,11 +56,11 @@ u32 thunk_key(const struct insn *i, enum thunk_operands operands)
     if (i->prefixes & INSN_MEM) {
         modrm = (modrm & 0x38) | MODRM_RDI;
         rex &= ~KEY_REX_B;
-    } else if (operands == THUNK_RM_GPR) {
+    } else if (row_has_kind(row, 1u << OPK_GRM | 1u << OPK_GREGONLY)) {
         modrm &= 0xf8;
         rex &= ~KEY_REX_B;
     }
-    if (operands == THUNK_REG_GPR) {
+    if (row_has_kind(row, 1u << OPK_GREG)) {
         modrm &= 0xc7;
         rex &= ~KEY_REX_R;
     }
@@ -201,19 +210,23 @@ void fpu_park_live(struct vcpu *v)
 
 /* ---- Execution ------------------------------------------------------------------------------------ */
 
-u32 fpu_run(struct vcpu *v, const struct insn *i, enum thunk_operands operands, void *memory)
+static inline const void *thunk_of(struct vcpu *v, const struct insn *i)
 {
-    const void *thunk = thunk_find(v->thunks, thunk_key(i, operands), i);
+    return thunk_find(v->thunks, i->thunk ? i->thunk : thunk_key(i), i);
+}
+
+u32 fpu_run(struct vcpu *v, const struct insn *i, void *memory)
+{
+    const void *thunk = thunk_of(v, i);
     fpu_enter(v);
     u32 vector = fpu_call(thunk, memory);
     fpu_leave(v);
     return vector;
 }
 
-u32 fpu_run_registers(struct vcpu *v, const struct insn *i, enum thunk_operands operands, void *memory,
-                      struct fpu_registers *registers)
+u32 fpu_run_registers(struct vcpu *v, const struct insn *i, void *memory, struct fpu_registers *registers)
 {
-    const void *thunk = thunk_find(v->thunks, thunk_key(i, operands), i);
+    const void *thunk = thunk_of(v, i);
     fpu_enter(v);
     u32 vector = fpu_call_registers(thunk, memory, registers);
     fpu_leave(v);

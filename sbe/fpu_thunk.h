@@ -31,12 +31,9 @@ struct fpu_registers {
 };
 _Static_assert(offsetof(struct fpu_registers, flags) == 24, "fpu_call.S");
 
-/* Which operands of the instruction are general registers: to be renamed to eax or rax. */
-enum thunk_operands { THUNK_PLAIN, THUNK_RM_GPR, THUNK_REG_GPR };
-
 /* What distinguishes a thunk, in 32 bits, never 0:
  * opcode 0..7, ModRM 8..15, imm8 16..23, map 24..25, mandatory prefix 26..27, REX.W 28, REX.R 29, REX.B 30. */
-u32 thunk_key(const struct insn *i, enum thunk_operands operands);
+u32 thunk_key(const struct insn *i);
 
 /* The thunk of a key that thunk_key() made from `i`; emits it when it is new. */
 const void *thunk_find(struct fpu_thunks *t, u32 key, const struct insn *i);
@@ -63,9 +60,8 @@ u32 fpu_call(const void *thunk, void *memory);
 u32 fpu_call_registers(const void *thunk, void *memory, struct fpu_registers *registers);
 
 /* The two together, for instruction `i`. */
-u32 fpu_run(struct vcpu *v, const struct insn *i, enum thunk_operands operands, void *memory);
-u32 fpu_run_registers(struct vcpu *v, const struct insn *i, enum thunk_operands operands, void *memory,
-                      struct fpu_registers *registers);
+u32 fpu_run(struct vcpu *v, const struct insn *i, void *memory);
+u32 fpu_run_registers(struct vcpu *v, const struct insn *i, void *memory, struct fpu_registers *registers);
 
 /* Is an unmasked x87 exception waiting for the next waiting instruction? */
 bool fpu_x87_pending(struct vcpu *v);

@@ -28,6 +28,7 @@ struct insn {
     u64 imm;      /* immediate, sign-extended where the row says so; branch displacement, sign-extended */
     u16 imm2;     /* ENTER's second immediate; the selector of a direct far pointer (imm holds the offset) */
     u16 row;      /* index into isa_rows */
+    u32 thunk;    /* set by the interpreter for rows that run natively: thunk_key(), or 0 */
     u8 length;    /* 1..15 */
     u8 opsize;    /* operand size in bytes: 1, 2, 4, 8 */
     u8 addrsize;  /* address size in bytes: 2, 4, 8 */

@@ -12,7 +12,7 @@
 #include "core/vm.h"
 #include "sbe/decode.h"
 #include "sbe/exec.h"
-#include "sbe/fpu.h"
+#include "sbe/fpu_thunk.h"
 
 enum { TABLE_BITS = 15, TABLE_RUNS = 1 << TABLE_BITS, POOL_INSNS = 1 << 16, RUN_MAX = 16 };
 
@@ -88,13 +88,39 @@ static enum exec run_checked(struct vcpu *v, const struct insn *i)
     return interp_handlers[i->row][size_index(i)](v, i);
 }
 
-static insn_handler handler_for(const struct insn *i)
+/* The same for x87 and MMX rows, and for SSE rows, whose feature the model has: the usual case costs a test. */
+static enum exec run_unit(struct vcpu *v, const struct insn *i)
+{
+    if (__builtin_expect(v->cpu.cr0 & (CR0_EM | CR0_TS), 0))
+        return run_checked(v, i);
+    return interp_handlers[i->row][size_index(i)](v, i);
+}
+
+static enum exec run_sse(struct vcpu *v, const struct insn *i)
+{
+    if (__builtin_expect((v->cpu.cr0 & (CR0_EM | CR0_TS)) || !(v->cpu.cr4 & CR4_OSFXSR), 0))
+        return run_checked(v, i);
+    return interp_handlers[i->row][size_index(i)](v, i);
+}
+
+static insn_handler handler_for(const struct vcpu *v, const struct insn *i)
 {
     const struct isa_row *row = &isa_rows[i->row];
-    u32 checked = A_CPL0 | A_PROT | A_X87 | A_WAITING | A_MMX | A_SSE;
-    if (row->feature != FEAT_BASE || (row->attributes & checked))
+    u32 unit = row->attributes & (A_X87 | A_WAITING | A_MMX | A_SSE);
+    if (!model_has(v->vm->config.model, (enum feature)row->feature) || (row->attributes & (A_CPL0 | A_PROT)))
         return run_checked;
-    return interp_handlers[i->row][size_index(i)];
+    if (unit & A_SSE)
+        return run_sse;
+    if (unit & (A_X87 | A_MMX))
+        return run_unit;
+    return unit ? run_checked : interp_handlers[i->row][size_index(i)];
+}
+
+/* What the decoder leaves to the interpreter. */
+static void insn_prepare(const struct vcpu *v, struct insn *i)
+{
+    i->handler = handler_for(v, i);
+    i->thunk = isa_rows[i->row].attributes & A_NATIVE ? thunk_key(i) : 0;
 }
 
 /* ---- Fetch -------------------------------------------------------------------------------------- */
@@ -221,7 +247,7 @@ static bool decode_here(struct vcpu *v, u64 linear, struct insn *insn, bool *cac
     v->vm->stats.decodes++;
     if (result != DECODE_OK)
         return decode_failed(v, result);
-    insn->handler = handler_for(insn);
+    insn_prepare(v, insn);
     return true;
 }
 
@@ -254,7 +280,7 @@ static void decode_run(struct vcpu *v, u64 linear, struct run *run)
         if (decode(bytes, available, (enum code_mode)v->mode, next) != DECODE_OK)
             break;
         v->vm->stats.decodes++;
-        next->handler = handler_for(next);
+        insn_prepare(v, next);
         size += next->length;
         count++;
     }

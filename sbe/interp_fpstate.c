@@ -167,7 +167,7 @@ enum exec op_fnstenv(struct vcpu *v, const struct insn *i)
     u8 native[ENV_NATIVE], env[ENV_NATIVE];
     if (!area_open(v, i, env_bytes(i), ACCESS_WRITE, &linear))
         return EXEC_FAULT;
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, native);
+    u32 vector = fpu_run(v, i, native);
     invariant(!vector);
     unsigned size = env_to_guest(v, i, native, env);
     return area_write(v, linear, env, size) ? EXEC_NEXT : EXEC_FAULT;
@@ -181,7 +181,7 @@ enum exec op_fldenv(struct vcpu *v, const struct insn *i)
     if (!area_open(v, i, size, ACCESS_READ, &linear) || !area_read(v, linear, env, size))
         return EXEC_FAULT;
     env_from_guest(i, env, native);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, native);
+    u32 vector = fpu_run(v, i, native);
     if (vector)
         return fpu_fault(v, vector);
     env_load_pointers(v, i, env);
@@ -194,7 +194,7 @@ enum exec op_fnsave(struct vcpu *v, const struct insn *i)
     u8 native[ENV_NATIVE + ST_BYTES], state[ENV_NATIVE + ST_BYTES];
     if (!area_open(v, i, env_bytes(i) + ST_BYTES, ACCESS_WRITE, &linear))
         return EXEC_FAULT;
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, native);
+    u32 vector = fpu_run(v, i, native);
     invariant(!vector);
     unsigned size = env_to_guest(v, i, native, state);
     memcpy(state + size, native + ENV_NATIVE, ST_BYTES);
@@ -213,7 +213,7 @@ enum exec op_frstor(struct vcpu *v, const struct insn *i)
         return EXEC_FAULT;
     env_from_guest(i, state, native);
     memcpy(native + ENV_NATIVE, state + size, ST_BYTES);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, native);
+    u32 vector = fpu_run(v, i, native);
     if (vector)
         return fpu_fault(v, vector);
     env_load_pointers(v, i, state);

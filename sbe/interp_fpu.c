@@ -76,7 +76,7 @@ static __attribute__((noinline)) enum exec simd_memory(struct vcpu *v, const str
     struct operand o;
     if (!operand_read(v, i, &o))
         return EXEC_FAULT;
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, o.host);
+    u32 vector = fpu_run(v, i, o.host);
     return __builtin_expect(vector, 0) ? fpu_fault(v, vector) : EXEC_NEXT;
 }
 
@@ -84,7 +84,7 @@ enum exec op_simd(struct vcpu *v, const struct insn *i)
 {
     if (insn_is_memory(i))
         return simd_memory(v, i);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, NULL);
+    u32 vector = fpu_run(v, i, NULL);
     return __builtin_expect(vector, 0) ? fpu_fault(v, vector) : EXEC_NEXT;
 }
 
@@ -95,22 +95,21 @@ enum exec op_simd_store(struct vcpu *v, const struct insn *i)
     struct operand o;
     if (!operand_write_begin(v, i, &o))
         return EXEC_FAULT;
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, o.host);
+    u32 vector = fpu_run(v, i, o.host);
     if (vector)
         return fpu_fault(v, vector);
     mem_rmw_end(v, &o.memory);
     return EXEC_NEXT;
 }
 
-/* The r/m operand, if it is a register, is renamed by `operands`; memory is read. */
-static inline enum exec run_registers(struct vcpu *v, const struct insn *i, enum thunk_operands operands,
-                                      struct fpu_registers *r)
+/* With general registers; the r/m operand, if it is memory, is read. */
+static inline enum exec run_registers(struct vcpu *v, const struct insn *i, struct fpu_registers *r)
 {
     struct operand o;
     o.host = NULL;
     if (insn_is_memory(i) && !operand_read(v, i, &o))
         return EXEC_FAULT;
-    u32 vector = fpu_run_registers(v, i, operands, o.host, r);
+    u32 vector = fpu_run_registers(v, i, o.host, r);
     return vector ? fpu_fault(v, vector) : EXEC_NEXT;
 }
 
@@ -118,7 +117,7 @@ static inline enum exec run_registers(struct vcpu *v, const struct insn *i, enum
 enum exec op_simd_flags(struct vcpu *v, const struct insn *i)
 {
     struct fpu_registers r = {.flags = v->cpu.aflags};
-    enum exec result = run_registers(v, i, THUNK_PLAIN, &r);
+    enum exec result = run_registers(v, i, &r);
     if (result == EXEC_NEXT)
         v->cpu.aflags = (u32)r.flags;
     return result;
@@ -130,7 +129,7 @@ enum exec op_simd_from_gpr(struct vcpu *v, const struct insn *i)
     if (insn_is_memory(i))
         return simd_memory(v, i);
     struct fpu_registers r = {.rax = v->cpu.gpr[i->rm]};
-    return run_registers(v, i, THUNK_RM_GPR, &r);
+    return run_registers(v, i, &r);
 }
 
 /* ModRM.reg is a general register, and the destination. A 32-bit result leaves the upper half of RAX zero, as the
@@ -138,7 +137,7 @@ enum exec op_simd_from_gpr(struct vcpu *v, const struct insn *i)
 enum exec op_simd_to_gpr(struct vcpu *v, const struct insn *i)
 {
     struct fpu_registers r = {.rax = 0};
-    enum exec result = run_registers(v, i, THUNK_REG_GPR, &r);
+    enum exec result = run_registers(v, i, &r);
     if (result == EXEC_NEXT)
         v->cpu.gpr[i->reg] = r.rax;
     return result;
@@ -150,7 +149,7 @@ enum exec op_simd_to_rm(struct vcpu *v, const struct insn *i)
     if (insn_is_memory(i))
         return op_simd_store(v, i);
     struct fpu_registers r = {.rax = 0};
-    enum exec result = run_registers(v, i, THUNK_RM_GPR, &r);
+    enum exec result = run_registers(v, i, &r);
     if (result == EXEC_NEXT)
         v->cpu.gpr[i->rm] = r.rax;
     return result;
@@ -161,7 +160,7 @@ enum exec op_pcmpstr(struct vcpu *v, const struct insn *i)
 {
     struct cpu *c = &v->cpu;
     struct fpu_registers r = {.rax = c->gpr[RAX], .rcx = c->gpr[RCX], .rdx = c->gpr[RDX], .flags = c->aflags};
-    enum exec result = run_registers(v, i, THUNK_PLAIN, &r);
+    enum exec result = run_registers(v, i, &r);
     if (result == EXEC_NEXT) {
         c->gpr[RCX] = r.rcx; /* the mask forms leave it as it was */
         c->aflags = (u32)r.flags;
@@ -177,7 +176,7 @@ enum exec op_ldmxcsr(struct vcpu *v, const struct insn *i)
     u32 mxcsr = image_get_32(o.host, 0);
     if (mxcsr & ~MXCSR_MODEL_MASK)
         return fault_gp(v, 0);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, &mxcsr);
+    u32 vector = fpu_run(v, i, &mxcsr);
     return vector ? fpu_fault(v, vector) : EXEC_NEXT;
 }
 
@@ -268,7 +267,7 @@ static __attribute__((noinline)) enum exec x87_memory(struct vcpu *v, const stru
     struct operand o;
     if (!operand_read(v, i, &o))
         return x87_operand_fault(v, i);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, o.host);
+    u32 vector = fpu_run(v, i, o.host);
     if (vector)
         return fpu_fault(v, vector);
     record_code(v, i);
@@ -280,7 +279,7 @@ enum exec op_x87(struct vcpu *v, const struct insn *i)
 {
     if (insn_is_memory(i))
         return x87_memory(v, i);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, NULL);
+    u32 vector = fpu_run(v, i, NULL);
     if (vector)
         return fpu_fault(v, vector);
     record_code(v, i);
@@ -302,7 +301,7 @@ enum exec op_x87_store(struct vcpu *v, const struct insn *i)
     struct operand o;
     if (!operand_write_begin(v, i, &o))
         return x87_operand_fault(v, i);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, o.host);
+    u32 vector = fpu_run(v, i, o.host);
     if (vector)
         return fpu_fault(v, vector);
     if (!o.memory.bounced || !x87_store_withheld(v))
@@ -316,7 +315,7 @@ enum exec op_x87_store(struct vcpu *v, const struct insn *i)
 enum exec op_x87_flags(struct vcpu *v, const struct insn *i)
 {
     struct fpu_registers r = {.flags = v->cpu.aflags};
-    enum exec result = run_registers(v, i, THUNK_PLAIN, &r);
+    enum exec result = run_registers(v, i, &r);
     if (result != EXEC_NEXT)
         return result;
     v->cpu.aflags = (u32)r.flags;
@@ -331,7 +330,7 @@ enum exec op_x87_control(struct vcpu *v, const struct insn *i)
     o.host = NULL;
     if (insn_is_memory(i) && !operand_read(v, i, &o))
         return x87_operand_fault(v, i);
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, o.host);
+    u32 vector = fpu_run(v, i, o.host);
     return vector ? fpu_fault(v, vector) : EXEC_NEXT;
 }
 
@@ -344,7 +343,7 @@ enum exec op_x87_control_store(struct vcpu *v, const struct insn *i)
 enum exec op_fnstsw_ax(struct vcpu *v, const struct insn *i)
 {
     struct fpu_registers r = {.rax = v->cpu.gpr[RAX]};
-    enum exec result = run_registers(v, i, THUNK_PLAIN, &r);
+    enum exec result = run_registers(v, i, &r);
     if (result == EXEC_NEXT)
         v->cpu.gpr[RAX] = r.rax;
     return result;
@@ -352,7 +351,7 @@ enum exec op_fnstsw_ax(struct vcpu *v, const struct insn *i)
 
 enum exec op_fninit(struct vcpu *v, const struct insn *i)
 {
-    u32 vector = fpu_run(v, i, THUNK_PLAIN, NULL);
+    u32 vector = fpu_run(v, i, NULL);
     if (vector)
         return fpu_fault(v, vector);
     struct fpu *f = &v->cpu.fpu;
