@@ -71,6 +71,7 @@ void vm_reset(struct vm *vm)
         fpu_park(v);
         cpu_reset(&v->cpu, vm->config.model);
         v->cpu.icount = icount;
+        v->cpu.tsc_offset = -(s64)vm_tsc(vm); /* the TSC starts anew (SDM vol. 3, table 9-1) */
         tlb_flush(v);
         vcpu_update_mode(v);
     }
@@ -109,10 +110,14 @@ static bool can_interrupt(const struct cpu *c)
 static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
-    if (c->nmi_pending && !c->nmi_blocked && !c->mov_ss_shadow) {
+    if (c->nmi_pending && !c->nmi_blocked) {
+        if (c->mov_ss_shadow)
+            return true; /* which holds up everything else as well */
         c->nmi_pending = 0;
         c->activity = ACTIVITY_RUNNING;
         exception_deliver(v, &(struct event){.vector = VEC_NMI, .type = EVENT_NMI});
+        if (c->activity == ACTIVITY_SHUTDOWN)
+            return false;
     }
     if (!(c->rflags & FLAG_IF) || !chipset_interrupt_pending(vm, v))
         return false;
