@@ -1,5 +1,5 @@
-/* Finds the ACPI tables as an operating system does, checks them, watches the PM timer, and leaves by S5 (ACPI 6.4, 4.8,
- * 5.2). The engine's exit code tells whether the last step worked. */
+/* Finds the ACPI tables as an operating system does, checks them, watches the PM timer, and leaves by S5 (ACPI
+ * 6.4, 4.8, 5.2). The engine's exit code tells whether the last step worked. */
 #include "guests/lib/acpi.h"
 #include "guests/lib/pic.h"
 

@@ -1,5 +1,6 @@
-/* Interrupts at exact instructions, by the self-test device (devices/selftest.h), whose delays count instructions. It is
- * Reprise's alone: other machines skip. A delay of n that OUT starts ends when OUT and n - 1 more have retired. */
+/* Interrupts at exact instructions, by the self-test device (devices/selftest.h), whose delays count instructions.
+ * It is Reprise's alone: other machines skip. A delay of n that OUT starts ends when OUT and n - 1 more have
+ * retired. */
 #include "guests/lib/pic.h"
 
 const char *const suite_name = "exact";

@@ -1,5 +1,5 @@
-/* Exceptions that 32-bit protected mode and 64-bit mode raise alike (SDM vol. 3, chapter 6): the vector, the error code,
- * the saved CS:IP, flags and stack, from ring 0 and from ring 3. */
+/* Exceptions that 32-bit protected mode and 64-bit mode raise alike (SDM vol. 3, chapter 6): the vector, the error
+ * code, the saved CS:IP, flags and stack, from ring 0 and from ring 3. */
 #include "guests/exceptions.h"
 
 PROBE(divide_by_zero, "mov $1,%eax; xor %edx,%edx; xor %ecx,%ecx", "div %ecx")

@@ -1,4 +1,5 @@
-/* Exceptions of 64-bit mode: the shared ones, and opcodes that went away, canonical addresses, the stack's alignment. */
+/* Exceptions of 64-bit mode: the shared ones, and opcodes that went away, canonical addresses, the stack's
+ * alignment. */
 #include "guests/exceptions.h"
 
 const char *const suite_name = "exceptions64";

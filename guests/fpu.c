@@ -21,7 +21,8 @@ PROBE(mmx_exponent, "fninit; mov $0x11223344,%eax; movd %eax,%mm3", "fnsave (" B
 PROBE(mmx_add, "movq (" BX "),%mm1", "paddusb 8(" BX "),%mm1; movq %mm1,16(" BX "); emms")
 PROBE(sse_add, "movups (" BX "),%xmm0", "addps 16(" BX "),%xmm0; movups %xmm0,32(" BX ")")
 PROBE(sse_convert, "movsd (" BX "),%xmm1", "cvttsd2si %xmm1,%eax; cvtsd2si %xmm1,%ecx")
-PROBE(sse_flags, "xorps %xmm0,%xmm0; pcmpeqd %xmm1,%xmm1; pslld $25,%xmm1; psrld $2,%xmm1", "divss %xmm0,%xmm1; stmxcsr (" BX ")")
+PROBE(sse_flags, "xorps %xmm0,%xmm0; pcmpeqd %xmm1,%xmm1; pslld $25,%xmm1; psrld $2,%xmm1",
+      "divss %xmm0,%xmm1; stmxcsr (" BX ")")
 PROBE(sse_shuffle, "movdqu (" BX "),%xmm2", "pshufd $0x1b,%xmm2,%xmm3; movdqu %xmm3,16(" BX ")")
 PROBE(sse_compare, "movsd (" BX "),%xmm1", "ucomisd 8(" BX "),%xmm1")
 PROBE(fx_round_trip, "fninit; fldpi; pcmpeqd %xmm7,%xmm7; fxsave (" BX "); fninit; xorps %xmm7,%xmm7",
@@ -102,7 +103,8 @@ static void mmx(void)
 
 static void sse(void)
 {
-    static const u32 floats[8] = {0x3f800000, 0x40000000, 0x40400000, 0x40800000, 0x3f000000, 0x3f000000, 0, 0xc0800000};
+    static const u32 floats[8] = {0x3f800000, 0x40000000, 0x40400000, 0x40800000,
+                                  0x3f000000, 0x3f000000, 0,          0xc0800000};
     memcpy(area, floats, sizeof floats);
     compute(sse_add);
     promise("ADDPS, low half", 0x402000003fc00000, quad_at(32));

@@ -117,7 +117,9 @@ static u8 cmos(u8 index)
 /* MC146818 data sheet: registers are stable while UIP is clear; BCD by the BIOS's choice. */
 static void time_of_day(void)
 {
-    static const struct { u8 index; char after; } fields[] = {{9, '-'}, {8, '-'}, {7, ' '}, {4, ':'}, {2, ':'}, {0, '\n'}};
+    static const struct { u8 index; char after; } fields[] = {
+        {9, '-'}, {8, '-'}, {7, ' '}, {4, ':'}, {2, ':'}, {0, '\n'},
+    };
     while (cmos(10) & 0x80)
         ;
     bool binary = cmos(11) & 4;

@@ -1,5 +1,5 @@
-/* CPUID, time stamps, MSRs, instruction length, LOCK, and arithmetic that is easily got wrong, in both modes (SDM vol. 2;
- * vol. 3, 17.17). */
+/* CPUID, time stamps, MSRs, instruction length, LOCK, and arithmetic that is easily got wrong, in both modes (SDM
+ * vol. 2; vol. 3, 17.17). */
 #include "guests/misc.h"
 #include "guests/lib/guest.h"
 
@@ -135,8 +135,8 @@ static void arithmetic(void)
     t = run(negate_least, 3);
     promise("NEG of the least: OF and CF", FL_CF | FL_OF | FL_SF, t->flags & (FL_CF | FL_OF | FL_SF));
     t = run(pop_flags, 3);
-    promise("POPF in ring 3 changes neither IF nor IOPL", FL_CF | FL_FIXED | FL_PF | FL_AF | FL_ZF | FL_SF | FL_DF | FL_OF,
-            t->flags);
+    promise("POPF in ring 3 changes neither IF nor IOPL",
+            FL_CF | FL_FIXED | FL_PF | FL_AF | FL_ZF | FL_SF | FL_DF | FL_OF, t->flags);
     in.r.bx = 3;
     in.r.dx = 4;
     t = run(set_conditions, 3);

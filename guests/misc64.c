@@ -21,7 +21,8 @@ PROBE(set_cr8, "mov $5,%eax", "mov %rax,%cr8; mov %cr8,%rcx")
 PROBE(rdtscp, "", "rdtscp")
 PROBE(segment_ignored, "", "mov %es:wide_cell,%eax")
 
-__asm__(".data\n.balign 16\nwide_cell: .long 0x1234,0x5678\nprobe_words: .skip 64\n.set probe_stack, probe_words + 64\n.text");
+__asm__(".data\n.balign 16\nwide_cell: .long 0x1234,0x5678\nprobe_words: .skip 64\n"
+        ".set probe_stack, probe_words + 64\n.text");
 static u64 pair[4] __attribute__((aligned(16)));
 
 static void widths(void)

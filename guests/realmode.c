@@ -1,5 +1,5 @@
-/* Real-address mode: addresses, the 16-bit limit, the interrupt vector table and its frames, 32-bit operands, limits that
- * survive from protected mode (SDM vol. 3, 20.1; vol. 1, 3.3). */
+/* Real-address mode: addresses, the 16-bit limit, the interrupt vector table and its frames, 32-bit operands,
+ * limits that survive from protected mode (SDM vol. 3, 20.1; vol. 1, 3.3). */
 #include "guests/lib/guest.h"
 
 const char *const suite_name = "realmode";

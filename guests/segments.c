@@ -17,8 +17,10 @@ PROBE(arpl, "", "arpl %cx,%ax")
 PROBE(lldt, "", "lldt %ax; sldt %ecx")
 PROBE(jump_small_code, "", "ljmp $0x78,$0x101")
 PROBE(run_off_code, "ljmp $0x78,$0xfe", "nop")
-PROBE(small_push, "mov %eax,%ss; mov %ecx,%esp", "push %edx; mov %esp,%ecx; mov $0x10,%eax; mov %eax,%ss; mov $probe_sp,%esp")
-PROBE(small_call, "mov %eax,%ss; mov %ecx,%esp", "call 1f; 1: mov %esp,%ecx; mov $0x10,%eax; mov %eax,%ss; mov $probe_sp,%esp")
+PROBE(small_push, "mov %eax,%ss; mov %ecx,%esp",
+      "push %edx; mov %esp,%ecx; mov $0x10,%eax; mov %eax,%ss; mov $probe_sp,%esp")
+PROBE(small_call, "mov %eax,%ss; mov %ecx,%esp",
+      "call 1f; 1: mov %esp,%ecx; mov $0x10,%eax; mov %eax,%ss; mov $probe_sp,%esp")
 PROBE(small_enter, "mov %eax,%ss; mov %ecx,%esp; mov $0x12345678,%ebp", "enter $16,$0; mov %esp,%ecx; mov %ebp,%edx; "
       "mov $0x10,%eax; mov %eax,%ss; mov $probe_sp,%esp")
 PROBE(small_leave, "mov %eax,%ss; mov $0xaaaa0000,%esp; mov $0xbbbb0080,%ebp", "leave; mov %esp,%ecx; mov $0x10,%eax; "
@@ -99,7 +101,8 @@ static void types(void)
     passes("a read of read-only data", with(read_fs, 3, READ_ONLY | 3, 0));
     passes("a read of readable code", with(read_fs, 3, CODE_READ | 3, 0));
     faults("a write to readable code", with(write_fs, 3, CODE_READ | 3, 0), write_fs_at);
-    trap_is("loading DS with execute-only code", with(load_ds, 3, EXECUTE_ONLY | 3, 0), VEC_GP, EXECUTE_ONLY, load_ds_at);
+    trap_is("loading DS with execute-only code", with(load_ds, 3, EXECUTE_ONLY | 3, 0), VEC_GP, EXECUTE_ONLY,
+            load_ds_at);
     trap_is("loading DS with a system segment", with(load_ds, 0, SEL_TSS, 0), VEC_GP, SEL_TSS, load_ds_at);
     trap_is("loading DS of ring 0 in ring 3", with(load_ds, 3, KERNEL_3, 0), VEC_GP, KERNEL_3, load_ds_at);
     trap_is("loading DS with RPL 3 above DPL 0", with(load_ds, 0, KERNEL_3 | 3, 0), VEC_GP, KERNEL_3, load_ds_at);

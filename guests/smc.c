@@ -1,6 +1,6 @@
-/* Self-modifying code (SDM vol. 3, 8.1.3 and 11.6): a store into code counts for the next instruction at the latest that
- * a branch reaches, and on every processor since the Pentium for the very next one, if the linear address is the same.
- * Through another linear address a serializing instruction makes it count. */
+/* Self-modifying code (SDM vol. 3, 8.1.3 and 11.6): a store into code counts for the next instruction at the
+ * latest that a branch reaches, and on every processor since the Pentium for the very next one, if the linear
+ * address is the same. Through another linear address a serializing instruction makes it count. */
 #include "guests/smc.h"
 
 static u8 code[3][PAGE] __attribute__((aligned(PAGE)));
@@ -19,8 +19,8 @@ PROBE(call_function, "", "call *" R("bx"))
 PROBE(call_twice, "call *" R("bx") "; mov %eax,%esi", "movb $0x99,1(" R("bx") "); call *" R("bx"))
 PROBE(alias_write, "call *" R("bx") "; mov %eax,%edi; movb $0x77,1(" R("si") "); xor %eax,%eax; push " R("bx")
       "; cpuid; pop " R("bx"), "call *" R("bx"))
-PROBE(string_write, "push " R("bx") "; call *" R("bx") "; pop " R("bx") "; lea 1(" R("bx") ")," R("di") "; mov $4,%ecx; "
-      "mov $0x5a,%al; rep stosb", "call *" R("bx"))
+PROBE(string_write, "push " R("bx") "; call *" R("bx") "; pop " R("bx") "; lea 1(" R("bx") ")," R("di") "; "
+      "mov $4,%ecx; mov $0x5a,%al; rep stosb", "call *" R("bx"))
 PROBE(string_over_itself, "lea 7f(%ebx)," R("di") "; mov $4,%ecx; mov $0x90,%al; xor %edx,%edx",
       "rep stosb; 7: inc %edx; inc %edx; inc %edx; inc %edx")
 PROBE(loop_patch, "xor %edx,%edx; mov $3,%ecx", "1: 7: add $1,%dl; incb 7b+2(%ebx); dec %ecx; jnz 1b")

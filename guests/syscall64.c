@@ -5,16 +5,20 @@
 const char *const suite_name = "syscall64";
 
 enum {
-    STAR = 0xc0000081, LSTAR = 0xc0000082, CSTAR = 0xc0000083, SFMASK = 0xc0000084, EFER = 0xc0000080, FS_BASE = 0xc0000100,
-    GS_BASE = 0xc0000101, KERNEL_GS = 0xc0000102, SYSENTER_CS = 0x174, SYSENTER_ESP = 0x175, SYSENTER_EIP = 0x176,
+    STAR = 0xc0000081, LSTAR = 0xc0000082, CSTAR = 0xc0000083, SFMASK = 0xc0000084, EFER = 0xc0000080,
+    FS_BASE = 0xc0000100, GS_BASE = 0xc0000101, KERNEL_GS = 0xc0000102, SYSENTER_CS = 0x174, SYSENTER_ESP = 0x175,
+    SYSENTER_EIP = 0x176,
 };
-enum { RET_32 = 0x40, RET_STACK = 0x48, RET_64 = 0x50, ENTER_CODE = 0x60, EXIT_32 = 0x70, EXIT_64 = 0x80, FLAT_FS = 0x98 };
+enum {
+    RET_32 = 0x40, RET_STACK = 0x48, RET_64 = 0x50, ENTER_CODE = 0x60, EXIT_32 = 0x70, EXIT_64 = 0x80, FLAT_FS = 0x98,
+};
 
 PROBE(system_call, "stc; std", "syscall")
 PROBE(system_return, "mov $0x1000,%ecx; mov $2,%r11d", "sysretq")
 PROBE(return_high, "mov $0x800000000000,%rcx; mov $2,%r11d", "sysretq")
 PROBE(return_32, "mov $compat_landing,%ecx; mov $0x246,%r11d", "sysretl")
-PROBE(return_flags, "lea return_flags_next(%rip),%rcx; mov $0xffffffffffffffff,%r11; btr $8,%r11; btr $9,%r11", "sysretq")
+PROBE(return_flags, "lea return_flags_next(%rip),%rcx; mov $0xffffffffffffffff,%r11; btr $8,%r11; btr $9,%r11",
+      "sysretq")
 PROBE(sysenter, "stc", "sysenter")
 PROBE(sysexit_user, "", "sysexitq")
 PROBE(sysexit_64, "mov $sysexit_64_next,%edx; mov $0x5000,%ecx", "sysexitq")
@@ -73,7 +77,8 @@ static void system_calls(void)
     in.flags = FL_IF;
     const struct trap *t = run(system_call, 3);
     promise("RCX is the return address", (word)system_call_next, seen_cx);
-    promise("R11 is RFLAGS", FL_FIXED | FL_CF | FL_DF | FL_IF, seen_r11 & ~(word)(FL_ZF | FL_PF | FL_AF | FL_SF | FL_OF));
+    promise("R11 is RFLAGS", FL_FIXED | FL_CF | FL_DF | FL_IF,
+            seen_r11 & ~(word)(FL_ZF | FL_PF | FL_AF | FL_SF | FL_OF));
     promise("CS comes from STAR", SEL_KCODE, seen_cs);
     promise("SS is the next selector", SEL_KDATA, seen_ss);
     promise("RSP stays", stack, seen_sp);

@@ -149,7 +149,8 @@ static void busy_tasks(void)
     reset_tasks(task_entry, SEL_KCODE, SEL_KDATA);
 }
 
-/* SDM vol. 3, table 7-1: these faults belong to the new task. It is one of ring 3, so that its ESP0 serves the handler. */
+/* SDM vol. 3, table 7-1: these faults belong to the new task. It is one of ring 3, so that its ESP0 serves the
+ * handler. */
 static void new_task_faults(void)
 {
     static const struct { u8 at; u8 vector; u16 selector, error; const char *name; } cases[] = {
@@ -205,7 +206,8 @@ static void of_16_bits(void)
     promise("the 16-bit task is available again", 0, busy(gdt[TSS_16 / 8] >> 32));
 }
 
-/* The bitmap of the TSS: ports 0x80 to 0x8f, of which 0x80 to 0x87 and 0x8f are open, and the byte of ones at its end. */
+/* The bitmap of the TSS: ports 0x80 to 0x8f, of which 0x80 to 0x87 and 0x8f are open, and the byte of ones at its
+ * end. */
 static void port_map(void)
 {
     *(u16 *)(tss + TSS_IOMAP) = T_SIZE;

@@ -7,8 +7,8 @@ const char *const suite_name = "v86";
 enum { SEG = 0x800, LINEAR = SEG << 4, STACK_SEG = 0x900, STACK_TOP = 0x100, DATA_SEG = 0xa00 };
 
 #define V86(name, setup, subject) \
-    __asm__(".pushsection .rodata\n.code16\n" #name ": " setup "\n" #name "_at: " subject "\n" #name "_next: int $0x81\n" \
-            #name "_end:\n.code32\n.popsection"); \
+    __asm__(".pushsection .rodata\n.code16\n" #name ": " setup "\n" #name "_at: " subject "\n" \
+            #name "_next: int $0x81\n" #name "_end:\n.code32\n.popsection"); \
     extern const char name[], name##_at[], name##_next[], name##_end[];
 
 V86(nothing, "", "nop")
@@ -45,8 +45,8 @@ V86(reflected, "mov $1,%ax", "int $0x40; add $0x100,%ax")
 V86(real_handler, "", "add $0x10,%ax; iret")
 V86(vme_flags, "sti", "pushf; pop %ax; cli; pushf; pop %bx")
 
-PROBE(enter_v86, "", "pushl v86_frame+32; pushl v86_frame+28; pushl v86_frame+24; pushl v86_frame+20; pushl v86_frame+16; "
-      "pushl v86_frame+12; pushl v86_frame+8; pushl v86_frame+4; pushl v86_frame; iret")
+PROBE(enter_v86, "", "pushl v86_frame+32; pushl v86_frame+28; pushl v86_frame+24; pushl v86_frame+20; "
+      "pushl v86_frame+16; pushl v86_frame+12; pushl v86_frame+8; pushl v86_frame+4; pushl v86_frame; iret")
 word v86_frame[9];
 
 static u8 *low(word address)

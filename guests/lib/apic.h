@@ -12,7 +12,8 @@ enum {
 };
 enum { LVT_MASKED = 0x10000, LVT_PERIODIC = 0x20000, LVT_DEADLINE = 0x40000, SVR_ENABLE = 0x100 };
 enum { ICR_SELF = 0x40000, ICR_ASSERT = 0x4000, ICR_LOGICAL = 0x800, ICR_NMI = 0x400 };
-enum { IOAPIC_ID = 0, IOAPIC_VERSION = 1, IOAPIC_REDIRECTION = 0x10, IOAPIC_LEVEL = 0x8000, IOAPIC_REMOTE_IRR = 0x4000 };
+enum { IOAPIC_ID = 0, IOAPIC_VERSION = 1, IOAPIC_REDIRECTION = 0x10 };
+enum { IOAPIC_LEVEL = 0x8000, IOAPIC_REMOTE_IRR = 0x4000 };
 
 static inline u32 apic_read(u32 reg) { return *(volatile u32 *)(0xfee00000ul + reg); }
 static inline void apic_write(u32 reg, u32 value) { *(volatile u32 *)(0xfee00000ul + reg) = value; }

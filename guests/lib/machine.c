@@ -136,7 +136,7 @@ void trap(struct frame *f)
 
 const struct trap *run(const void *code, unsigned ring)
 {
-    word default_sp = ring ? (word)probe_stack3 + sizeof probe_stack3 - 64 : (word)probe_stack0 + sizeof probe_stack0 - 64;
+    word default_sp = (word)(ring ? probe_stack3 : probe_stack0) + sizeof probe_stack0 - 64;
     word frame[5] = {(word)code, in.cs ? in.cs : ring ? SEL_UCODE : SEL_KCODE, in.flags | FL_FIXED,
                      in.r.sp ? in.r.sp : default_sp, in.ss ? in.ss : ring ? SEL_UDATA : SEL_KDATA};
     report_probe_cs(frame[1]);

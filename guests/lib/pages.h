@@ -1,7 +1,8 @@
 /* Page tables of any format, with the levels as data: one walker serves 32-bit, PAE and 4-level paging.
  *
- * pages_start() maps the first 16 MiB to themselves for the supervisor only, and once more at USER_ALIAS for everybody, so
- * that ring 3 runs the same probes at other addresses. TEST and what follows is left unmapped for the suites. */
+ * pages_start() maps the first 16 MiB to themselves for the supervisor only, and once more at USER_ALIAS for
+ * everybody, so that ring 3 runs the same probes at other addresses. TEST and what follows is left unmapped for
+ * the suites. */
 #ifndef GUESTS_LIB_PAGES_H
 #define GUESTS_LIB_PAGES_H
 
