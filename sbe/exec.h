@@ -22,6 +22,28 @@ static inline void reg_set_16(struct vcpu *v, u8 at, u16 x) { __builtin_memcpy(g
 static inline void reg_set_32(struct vcpu *v, u8 at, u32 x) { u64 wide = x; __builtin_memcpy(gpr_bytes(v, at), &wide, 8); }
 static inline void reg_set_64(struct vcpu *v, u8 at, u64 x) { __builtin_memcpy(gpr_bytes(v, at), &x, 8); }
 
+/* `value` truncated to the address size. */
+static inline u64 address_truncate(const struct insn *i, u64 value)
+{
+    if (i->addrsize == 8)
+        return value;
+    return i->addrsize == 4 ? (u32)value : (u16)value;
+}
+
+/* rCX, rSI, rDI and others at the address size. A 32-bit write clears the upper half, a 16-bit one keeps the rest. */
+static inline u64 address_register(const struct vcpu *v, const struct insn *i, enum gpr reg)
+{
+    return address_truncate(i, v->cpu.gpr[reg]);
+}
+
+static inline void set_address_register(struct vcpu *v, const struct insn *i, enum gpr reg, u64 value)
+{
+    if (i->addrsize == 2)
+        reg_set_16(v, (u8)(reg * 8), (u16)value);
+    else
+        v->cpu.gpr[reg] = i->addrsize == 4 ? (u32)value : value;
+}
+
 /* Offset part of the memory operand, truncated to the address size. */
 static inline u64 insn_offset(const struct vcpu *v, const struct insn *i)
 {
@@ -32,9 +54,7 @@ static inline u64 insn_offset(const struct vcpu *v, const struct insn *i)
         offset += v->cpu.rip + i->length;
     if (i->index < GPR_COUNT)
         offset += v->cpu.gpr[i->index] << i->scale;
-    if (i->addrsize == 8)
-        return offset;
-    return i->addrsize == 4 ? (u32)offset : (u16)offset;
+    return address_truncate(i, offset);
 }
 
 /* Linear address of the memory operand for an access of `size` bytes. */

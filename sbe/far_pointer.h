@@ -4,13 +4,6 @@
 
 #include "sbe/exec.h"
 
-static inline u64 address_mask(const struct insn *i)
-{
-    if (i->addrsize == 8)
-        return UINT64_MAX;
-    return i->addrsize == 4 ? 0xffffffffu : 0xffffu;
-}
-
 /* Reads the offset, of operand size, and the selector behind it. Two accesses: each is checked on its own, and the
  * selector's address wraps with the address size. */
 static inline bool far_pointer_read(struct vcpu *v, const struct insn *i, u64 *offset, u16 *selector)
@@ -19,7 +12,7 @@ static inline bool far_pointer_read(struct vcpu *v, const struct insn *i, u64 *o
     u32 dword;
     u16 word;
     if (!seg_linear(v, (enum seg)i->seg, at, i->opsize, ACCESS_READ, &linear) ||
-        !seg_linear(v, (enum seg)i->seg, (at + i->opsize) & address_mask(i), 2, ACCESS_READ, &selector_linear))
+        !seg_linear(v, (enum seg)i->seg, address_truncate(i, at + i->opsize), 2, ACCESS_READ, &selector_linear))
         return false;
     if (i->opsize == 8) {
         if (!mem_read64(v, linear, offset))

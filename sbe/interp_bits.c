@@ -8,9 +8,7 @@
 static bool bit_unit_linear(struct vcpu *v, const struct insn *i, s64 bit, enum access access, u64 *linear)
 {
     unsigned bits = i->opsize * 8u;
-    u64 offset = insn_offset(v, i) + (u64)((bit & -(s64)bits) >> 3);
-    if (i->addrsize != 8)
-        offset = i->addrsize == 4 ? (u32)offset : (u16)offset;
+    u64 offset = address_truncate(i, insn_offset(v, i) + (u64)((bit & -(s64)bits) >> 3));
     return seg_linear(v, (enum seg)i->seg, offset, i->opsize, access, linear);
 }
 

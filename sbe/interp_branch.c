@@ -98,31 +98,15 @@ enum exec op_ret(struct vcpu *v, const struct insn *i)
     return EXEC_JUMP;
 }
 
-/* rCX at the address size. */
-static inline u64 count_get(const struct vcpu *v, const struct insn *i)
-{
-    u64 rcx = v->cpu.gpr[RCX];
-    return i->addrsize == 8 ? rcx : i->addrsize == 4 ? (u32)rcx : (u16)rcx;
-}
-
-static inline void count_set(struct vcpu *v, const struct insn *i, u64 count)
-{
-    if (i->addrsize == 2)
-        reg_set_16(v, RCX * 8, (u16)count);
-    else
-        v->cpu.gpr[RCX] = i->addrsize == 4 ? (u32)count : count;
-}
-
 /* Takes the branch if `wanted` and the decremented count is not 0. A faulting branch leaves the count alone. */
 static inline enum exec loop(struct vcpu *v, const struct insn *i, bool wanted)
 {
-    u64 count = count_get(v, i) - 1;
-    u64 mask = i->addrsize == 2 ? 0xffff : i->addrsize == 4 ? 0xffffffffu : UINT64_MAX;
+    u64 count = address_truncate(i, v->cpu.gpr[RCX] - 1);
     enum exec result = EXEC_NEXT;
-    if (wanted && (count & mask) != 0)
+    if (wanted && count != 0)
         result = jump(v, i, relative_target(v, i));
     if (result != EXEC_FAULT)
-        count_set(v, i, count);
+        set_address_register(v, i, RCX, count);
     return result;
 }
 
@@ -132,7 +116,7 @@ enum exec op_loopne(struct vcpu *v, const struct insn *i) { return loop(v, i, !(
 
 enum exec op_jcxz(struct vcpu *v, const struct insn *i)
 {
-    if (count_get(v, i) != 0)
+    if (address_register(v, i, RCX) != 0)
         return EXEC_NEXT;
     return jump(v, i, relative_target(v, i));
 }

@@ -82,34 +82,17 @@ enum exec op_out_dx_a(struct vcpu *v, const struct insn *i) { return out_a(v, i,
 
 /* ---- INS and OUTS: one iteration per call ------------------------------------------------------- */
 
-static u64 address_mask(const struct insn *i)
-{
-    if (i->addrsize == 8)
-        return UINT64_MAX;
-    return i->addrsize == 4 ? 0xffffffffu : 0xffffu;
-}
-
-/* Writes an address or count register under the address size: 32-bit writes clear the upper half. */
-static void set_address(struct vcpu *v, const struct insn *i, enum gpr reg, u64 value)
-{
-    if (i->addrsize == 2)
-        reg_set_16(v, (u8)(reg * 8), (u16)value);
-    else
-        v->cpu.gpr[reg] = value & address_mask(i);
-}
-
 static bool repeats(const struct insn *i) { return i->prefixes & (INSN_REP | INSN_REPNE); }
-static u64 count(const struct vcpu *v, const struct insn *i) { return v->cpu.gpr[RCX] & address_mask(i); }
 
 /* Steps the pointer and the count after one element. */
 static enum exec advance(struct vcpu *v, const struct insn *i, enum gpr pointer, unsigned size)
 {
     u64 step = v->cpu.rflags & FLAG_DF ? 0 - (u64)size : size;
-    set_address(v, i, pointer, v->cpu.gpr[pointer] + step);
+    set_address_register(v, i, pointer, v->cpu.gpr[pointer] + step);
     if (!repeats(i))
         return EXEC_NEXT;
-    u64 left = count(v, i) - 1;
-    set_address(v, i, RCX, left);
+    u64 left = address_register(v, i, RCX) - 1;
+    set_address_register(v, i, RCX, left);
     if (left == 0)
         return EXEC_NEXT;
     v->cpu.icount++;
@@ -120,7 +103,7 @@ static enum exec advance(struct vcpu *v, const struct insn *i, enum gpr pointer,
 static bool probe_destination(struct vcpu *v, const struct insn *i, unsigned size, u64 *linear)
 {
     enum tlb_rights rights = (enum tlb_rights)v->tlb.rights;
-    if (!seg_linear(v, SEG_ES, v->cpu.gpr[RDI] & address_mask(i), size, ACCESS_WRITE, linear))
+    if (!seg_linear(v, SEG_ES, address_register(v, i, RDI), size, ACCESS_WRITE, linear))
         return false;
     if (rights == TLB_USER_ALIGNED && (*linear & (size - 1))) {
         fault_error(v, VEC_AC, 0);
@@ -134,7 +117,7 @@ enum exec op_ins(struct vcpu *v, const struct insn *i)
     unsigned size = io_size(i);
     u16 port = (u16)v->cpu.gpr[RDX];
     u64 linear;
-    if (repeats(i) && count(v, i) == 0)
+    if (repeats(i) && address_register(v, i, RCX) == 0)
         return EXEC_NEXT;
     if (!io_permitted(v, port, size) || !probe_destination(v, i, size, &linear))
         return EXEC_FAULT;
@@ -151,10 +134,10 @@ enum exec op_outs(struct vcpu *v, const struct insn *i)
     u16 port = (u16)v->cpu.gpr[RDX];
     u64 linear;
     u32 value = 0;
-    if (repeats(i) && count(v, i) == 0)
+    if (repeats(i) && address_register(v, i, RCX) == 0)
         return EXEC_NEXT;
     if (!io_permitted(v, port, size) ||
-        !seg_linear(v, (enum seg)i->seg, v->cpu.gpr[RSI] & address_mask(i), size, ACCESS_READ, &linear) ||
+        !seg_linear(v, (enum seg)i->seg, address_register(v, i, RSI), size, ACCESS_READ, &linear) ||
         !mem_read_slow(v, linear, &value, size, (enum tlb_rights)v->tlb.rights))
         return EXEC_FAULT;
     vm_io_write(v, port, value, size);

@@ -167,13 +167,9 @@ SIGN_EXTEND(64, 32)
 /* AL = [seg:rBX + AL], the sum truncated to the address size. */
 enum exec op_xlat(struct vcpu *v, const struct insn *i)
 {
-    u64 offset = v->cpu.gpr[RBX] + (u8)v->cpu.gpr[RAX];
-    if (i->addrsize != 8)
-        offset = i->addrsize == 4 ? (u32)offset : (u16)offset;
-    enum seg seg = i->prefixes & INSN_SEG ? (enum seg)i->seg : SEG_DS;
-    u64 linear;
+    u64 linear, offset = address_truncate(i, v->cpu.gpr[RBX] + (u8)v->cpu.gpr[RAX]);
     u8 value;
-    if (!seg_linear(v, seg, offset, 1, ACCESS_READ, &linear) || !mem_read8(v, linear, &value))
+    if (!seg_linear(v, (enum seg)i->seg, offset, 1, ACCESS_READ, &linear) || !mem_read8(v, linear, &value))
         return EXEC_FAULT;
     reg_set_8(v, RAX * 8, value);
     return EXEC_NEXT;

@@ -11,33 +11,16 @@
 /* One iteration, rCX excepted: true, or false with a fault recorded and nothing changed. */
 typedef bool (*string_step)(struct vcpu *v, const struct insn *i);
 
-/* rCX, rSI and rDI at the address size. A 32-bit write clears the upper half. */
-INLINE u64 address_register(const struct vcpu *v, const struct insn *i, enum gpr reg)
-{
-    u64 value = v->cpu.gpr[reg];
-    return i->addrsize == 8 ? value : i->addrsize == 4 ? (u32)value : (u16)value;
-}
-
-INLINE void set_address_register(struct vcpu *v, const struct insn *i, enum gpr reg, u64 value)
-{
-    if (i->addrsize == 2)
-        reg_set_16(v, (u8)(reg * 8), (u16)value);
-    else
-        v->cpu.gpr[reg] = i->addrsize == 4 ? (u32)value : value;
-}
-
 INLINE void advance(struct vcpu *v, const struct insn *i, enum gpr reg)
 {
     u64 value = v->cpu.gpr[reg];
     set_address_register(v, i, reg, v->cpu.rflags & FLAG_DF ? value - i->opsize : value + i->opsize);
 }
 
-INLINE enum seg source_segment(const struct insn *i) { return i->prefixes & INSN_SEG ? (enum seg)i->seg : SEG_DS; }
-
 /* Linear addresses of one element; the destination is always in ES. */
 INLINE bool source_linear(struct vcpu *v, const struct insn *i, unsigned size, u64 *linear)
 {
-    return seg_linear(v, source_segment(i), address_register(v, i, RSI), size, ACCESS_READ, linear);
+    return seg_linear(v, (enum seg)i->seg, address_register(v, i, RSI), size, ACCESS_READ, linear);
 }
 
 INLINE bool destination_linear(struct vcpu *v, const struct insn *i, unsigned size, enum access access, u64 *linear)
@@ -99,8 +82,8 @@ INLINE u8 *host_run(struct vcpu *v, const struct insn *i, enum seg seg, enum gpr
         *count = room;
     u64 bytes = *count * size;
     u64 last = offset + bytes - 1;
-    u64 wrap = i->addrsize == 8 ? UINT64_MAX : i->addrsize == 4 ? 0xffffffffu : 0xffffu;
-    if (bytes == 0 || last > wrap || !seg_linear(v, seg, offset, (unsigned)bytes, access, &linear))
+    bool wraps = address_truncate(i, last) != last || last < offset;
+    if (bytes == 0 || wraps || !seg_linear(v, seg, offset, (unsigned)bytes, access, &linear))
         return NULL;
     const struct tlb_entry *e = tlb_slot(v->tlb.current, linear);
     u64 tag = access == ACCESS_READ ? e->read_tag : e->write_tag;
@@ -147,7 +130,7 @@ HOST_COPY(64, "q")
     static u64 movs_run_##bits(struct vcpu *v, const struct insn *i, u64 count)                            \
     {                                                                                                      \
         u64 n = run_budget(v, count);                                                                      \
-        const u8 *from = n ? host_run(v, i, source_segment(i), RSI, ACCESS_READ, sizeof(type), &n) : NULL; \
+        const u8 *from = n ? host_run(v, i, (enum seg)i->seg, RSI, ACCESS_READ, sizeof(type), &n) : NULL; \
         u8 *to = from ? host_run(v, i, SEG_ES, RDI, ACCESS_WRITE, sizeof(type), &n) : NULL;                \
         if (!to)                                                                                           \
             return 0;                                                                                      \

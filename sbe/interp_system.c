@@ -120,16 +120,14 @@ enum exec op_hlt(struct vcpu *v, const struct insn *i)
 /* MONITOR reads its address as a byte load would, and arms nothing. */
 enum exec op_monitor(struct vcpu *v, const struct insn *i)
 {
-    u64 offset = v->cpu.gpr[RAX], linear;
+    u64 linear;
     u8 byte;
     if (v->cpu.cpl > 0)
         return fault_ud(v);
     if ((u32)v->cpu.gpr[RCX] != 0)
         return fault_gp(v, 0);
-    if (i->addrsize < 8)
-        offset &= i->addrsize == 4 ? 0xffffffffu : 0xffffu;
-    enum seg seg = i->prefixes & INSN_SEG ? (enum seg)i->seg : SEG_DS;
-    if (!seg_linear(v, seg, offset, 1, ACCESS_READ, &linear) || !mem_read8(v, linear, &byte))
+    if (!seg_linear(v, (enum seg)i->seg, address_register(v, i, RAX), 1, ACCESS_READ, &linear) ||
+        !mem_read8(v, linear, &byte))
         return EXEC_FAULT;
     return EXEC_NEXT;
 }
