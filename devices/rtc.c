@@ -133,10 +133,21 @@ static u32 periodic_hz(const struct rtc *r)
 
 static bool alarm_matches(u8 alarm, u8 value) { return (alarm & ALARM_ANY) == ALARM_ANY || alarm == value; }
 
+static bool ever_matches(const struct rtc *r, u8 alarm, unsigned values)
+{
+    for (unsigned v = 0; v < values; v++)
+        if (alarm_matches(alarm, encode(r, v)))
+            return true;
+    return false;
+}
+
 /* Seconds from `second` of the day to the next alarm, at least 1; 0 if no time of the day matches. */
 static u32 seconds_to_alarm(const struct rtc *r, u32 second)
 {
     u32 t = second + 1, end = t + DAY_SECONDS;
+    /* The search steps over hours and minutes that differ; an impossible second would take it through the whole day. */
+    if (!ever_matches(r, r->cmos[REG_SECONDS_ALARM], 60) || !ever_matches(r, r->cmos[REG_MINUTES_ALARM], 60))
+        return 0;
     while (t < end) {
         if (!alarm_matches(r->cmos[REG_HOURS_ALARM], encode_hour(r, t / 3600 % 24)))
             t = (t / 3600 + 1) * 3600;

@@ -208,6 +208,12 @@ static void alarm_strikes_at_its_time(void **state)
     out(5, 0x77); /* no such hour */
     in(0x0c);
     assert_int_equal(rtc_deadline(&rtc), CLOCK_NEVER);
+    out(5, 0xff), out(3, 0xff), out(1, 0x60); /* every hour, every minute, no such second */
+    assert_int_equal(rtc_deadline(&rtc), CLOCK_NEVER);
+    out(3, 0x5a), out(1, 0x59); /* no such minute */
+    assert_int_equal(rtc_deadline(&rtc), CLOCK_NEVER);
+    out(3, 0x59);
+    assert_int_not_equal(rtc_deadline(&rtc), CLOCK_NEVER);
 }
 
 static void flags_are_set_without_their_enables(void **state)
