@@ -59,7 +59,7 @@ struct cpu {
     struct segment seg[SEG_COUNT];
     struct segment ldtr, tr;
     struct table_register gdtr, idtr;
-    u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+    u64 cr0, cr2, cr3, cr4, efer, xcr0; /* CR8 is the local APIC's TPR */
     u64 dr[8]; /* 4 and 5 unused */
     u64 pdpte[4]; /* PAE: loaded by MOV to CR3 and kept, SDM vol. 3, 4.4.1 */
     u64 sysenter_cs, sysenter_esp, sysenter_eip;

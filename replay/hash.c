@@ -117,7 +117,7 @@ static void add_msrs(struct hasher *h, const struct cpu *c)
 static void add_cpu(struct hasher *h, const struct cpu *c)
 {
     const u64 single[] = {
-        c->rip, cpu_rflags(c), c->cr0, c->cr2, c->cr3, c->cr4, c->cr8, c->efer, c->xcr0, c->icount,
+        c->rip, cpu_rflags(c), c->cr0, c->cr2, c->cr3, c->cr4, c->efer, c->xcr0, c->icount,
         c->cpl, c->activity, c->int_shadow, c->mov_ss_shadow, c->nmi_blocked, c->nmi_pending, c->pending_db,
     };
     ADD_ARRAY(h, c->gpr);

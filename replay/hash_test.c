@@ -80,7 +80,7 @@ static void processor_fields_are_all_seen(void **state)
         must_see(&c->mtrr_variable[n], 0, "mtrr_variable", n);
     SEE(rip), SEE(aflags), SEE(ldtr.base), SEE(tr.limit), SEE(gdtr.base), SEE(gdtr.limit), SEE(idtr.base);
     must_see((u8 *)&c->rflags + 1, 1, "rflags", 0);
-    SEE(cr0), SEE(cr2), SEE(cr3), SEE(cr4), SEE(cr8), SEE(efer), SEE(xcr0), SEE(pdpte[3]);
+    SEE(cr0), SEE(cr2), SEE(cr3), SEE(cr4), SEE(efer), SEE(xcr0), SEE(pdpte[3]);
     SEE(sysenter_cs), SEE(sysenter_esp), SEE(sysenter_eip), SEE(star), SEE(lstar), SEE(cstar), SEE(sfmask);
     SEE(kernel_gs_base), SEE(tsc_aux), SEE(pat), SEE(apic_base), SEE(misc_enable), SEE(tsc_adjust), SEE(mcg_status);
     SEE(feature_control), SEE(bios_sign_id), SEE(spec_ctrl), SEE(mtrr_def_type), SEE(tsc_offset), SEE(icount);
