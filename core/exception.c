@@ -29,7 +29,7 @@ struct event_gate {
 
 #define ERROR_EXT 1u
 #define ERROR_IDT 2u
-enum { TSS_IO_MAP_BASE = 0x66, REDIRECTION_BYTES = 32 };
+enum { REDIRECTION_BYTES = 32 };
 
 /* INT n, INT3 and INTO: the program asked for it, EXT stays clear and the gate's DPL counts. INT1 is not among them. */
 static bool by_program(const struct event *e) { return e->type == EVENT_SOFTWARE || e->type == EVENT_SOFTWARE_TRAP; }
@@ -54,16 +54,6 @@ static bool frame_put(struct vcpu *v, struct stack *s, const struct delivery *d,
     if (!ok || !d->event->has_error)
         return ok;
     return stack_put(v, s, d->event->error, size);
-}
-
-/* The last steps that can fault; then CS, SS, CPL, RIP and RSP change together. */
-static bool handler_commit(struct vcpu *v, struct code_target *t, struct stack *s)
-{
-    if (!code_target_check(v, t) || !stack_touch(v, s) || !code_target_touch(v, t))
-        return false;
-    code_target_commit(v, t);
-    stack_commit(v, s);
-    return true;
 }
 
 /* ---- Real-address mode, and v86 by the redirection bitmap --------------------------------------- */
@@ -102,9 +92,9 @@ static bool redirection_read(struct vcpu *v, u8 vector, bool *redirect)
     const struct segment *tr = &v->cpu.tr;
     u16 map;
     u8 bits;
-    if (TSS_IO_MAP_BASE + 1 > tr->limit)
+    if (TSS32_IO_MAP_BASE + 1 > tr->limit)
         return fault_false(v, VEC_GP, 0);
-    if (!mem_read16_sys(v, tr->base + TSS_IO_MAP_BASE, &map))
+    if (!mem_read16_sys(v, tr->base + TSS32_IO_MAP_BASE, &map))
         return false;
     u32 at = map - REDIRECTION_BYTES + vector / 8u;
     if (at > tr->limit)
@@ -172,7 +162,8 @@ static bool deliver_task(struct vcpu *v, const struct delivery *d, u16 selector)
 }
 
 /* To privilege level 0 from v86 mode: the data segments go to the frame and become null (SDM vol. 3, 20.3.1). */
-static bool deliver_from_v86(struct vcpu *v, const struct delivery *d, const struct event_gate *g, struct code_target *t)
+static bool deliver_from_v86(struct vcpu *v, const struct delivery *d, const struct event_gate *g,
+                             struct code_target *t)
 {
     static const u8 order[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
     struct stack s;
@@ -184,7 +175,7 @@ static bool deliver_from_v86(struct vcpu *v, const struct delivery *d, const str
         if (!stack_put(v, &s, v->cpu.seg[order[k]].selector, g->size))
             return false;
     if (!stack_put(v, &s, v->cpu.seg[SEG_SS].selector, g->size) || !stack_put(v, &s, v->cpu.gpr[RSP], g->size) ||
-        !frame_put(v, &s, d, g->size) || !handler_commit(v, t, &s))
+        !frame_put(v, &s, d, g->size) || !code_target_enter(v, t, &s))
         return false;
     for (unsigned k = 0; k < ARRAY_LEN(order); k++)
         v->cpu.seg[order[k]] = segment_null(0);
@@ -195,13 +186,13 @@ static bool deliver_inner(struct vcpu *v, const struct delivery *d, const struct
 {
     struct stack s;
     return task_inner_stack(v, t->cpl, 0, &s) && stack_put(v, &s, v->cpu.seg[SEG_SS].selector, g->size) &&
-           stack_put(v, &s, v->cpu.gpr[RSP], g->size) && frame_put(v, &s, d, g->size) && handler_commit(v, t, &s);
+           stack_put(v, &s, v->cpu.gpr[RSP], g->size) && frame_put(v, &s, d, g->size) && code_target_enter(v, t, &s);
 }
 
 static bool deliver_same(struct vcpu *v, const struct delivery *d, const struct event_gate *g, struct code_target *t)
 {
     struct stack s = stack_current(v);
-    return frame_put(v, &s, d, g->size) && handler_commit(v, t, &s);
+    return frame_put(v, &s, d, g->size) && code_target_enter(v, t, &s);
 }
 
 static bool deliver_protected(struct vcpu *v, const struct delivery *d)
@@ -258,7 +249,7 @@ static bool deliver_long(struct vcpu *v, const struct delivery *d)
     s.mask = UINT64_MAX;
     s.sp &= ~15ull;
     if (!stack_put(v, &s, v->cpu.seg[SEG_SS].selector, 8) || !stack_put(v, &s, v->cpu.gpr[RSP], 8) ||
-        !frame_put(v, &s, d, 8) || !handler_commit(v, &t, &s))
+        !frame_put(v, &s, d, 8) || !code_target_enter(v, &t, &s))
         return false;
     enter_handler(v, gate_clears(&g));
     return true;
@@ -305,9 +296,9 @@ static enum fault_class class_of(const struct event *e)
     return e->vector < 32 && (contributory >> e->vector & 1) ? CONTRIBUTORY : BENIGN;
 }
 
-/* `second` was met while delivering *now; decides what is delivered next (SDM vol. 3, table 6-5). False: shutdown. By the
- * table a benign fault that recurs in its own delivery (#AC, when its handler's user stack is misaligned) would be delivered
- * for ever. Processors hang in that; we shut down. */
+/* `second` was met while delivering *now; decides what is delivered next (SDM vol. 3, table 6-5). False: shutdown.
+ * By the table a benign fault that recurs in its own delivery (#AC, when its handler's user stack is misaligned) would
+ * be delivered for ever. Processors hang in that; we shut down. */
 static bool escalate(struct event *now, const struct event *second)
 {
     enum fault_class first_class = class_of(now), second_class = class_of(second);
@@ -415,8 +406,8 @@ static enum exec deliver(struct vcpu *v, const struct event *event, u64 rip)
 
 enum exec exception_deliver(struct vcpu *v, const struct event *event) { return deliver(v, event, v->cpu.rip); }
 
-/* The attempt takes its time, like an instruction: a handler that faults at its first instruction for ever must not stop
- * the clock. */
+/* The attempt takes its time, like an instruction: a handler that faults at its first instruction for ever must not
+ * stop the clock. */
 void exception_deliver_fault(struct vcpu *v)
 {
     v->cpu.icount++;

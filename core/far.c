@@ -81,6 +81,15 @@ void code_target_commit(struct vcpu *v, const struct code_target *t)
     v->cpu.rip = t->rip;
 }
 
+bool code_target_enter(struct vcpu *v, struct code_target *t, struct stack *s)
+{
+    if (!code_target_check(v, t) || !stack_touch(v, s) || !code_target_touch(v, t))
+        return false;
+    code_target_commit(v, t);
+    stack_commit(v, s);
+    return true;
+}
+
 static enum exec code_enter(struct vcpu *v, struct code_target *t)
 {
     if (!code_target_check(v, t) || !code_target_touch(v, t))
@@ -93,10 +102,8 @@ static enum exec code_enter(struct vcpu *v, struct code_target *t)
 /* Completes a CALL whose frame is on `s`. */
 static enum exec code_enter_with_stack(struct vcpu *v, struct code_target *t, struct stack *s)
 {
-    if (!code_target_check(v, t) || !stack_touch(v, s) || !code_target_touch(v, t))
+    if (!code_target_enter(v, t, s))
         return EXEC_FAULT;
-    code_target_commit(v, t);
-    stack_commit(v, s);
     vcpu_update_mode(v);
     return EXEC_JUMP;
 }
@@ -117,7 +124,8 @@ static bool call_gate_read(struct vcpu *v, u16 selector, u64 raw, struct call_ga
     u64 high = 0;
     if (!gate_allows(v, selector, raw))
         return false;
-    *g = (struct call_gate){.selector = (u16)(raw >> 16), .size = 2, .parameters = raw >> 32 & 31, .offset = raw & 0xffff};
+    *g = (struct call_gate){
+        .selector = (u16)(raw >> 16), .size = 2, .parameters = raw >> 32 & 31, .offset = raw & 0xffff};
     if (descriptor_type(raw) == SYS_CALL_GATE16)
         return true;
     g->size = 4;
@@ -307,7 +315,8 @@ static bool frame_read_stack(struct vcpu *v, s64 displacement, unsigned size, st
 }
 
 /* The stack to return to. A null SS is legal for 64-bit code below privilege level 3. */
-static bool return_stack_read(struct vcpu *v, const struct return_frame *f, const struct code_target *t, struct stack *s)
+static bool return_stack_read(struct vcpu *v, const struct return_frame *f, const struct code_target *t,
+                              struct stack *s)
 {
     *s = (struct stack){.sp = f->rsp, .load = true, .wide = t->wide, .ss = segment_null(f->ss)};
     bool null_allowed = t->wide && t->cpl < 3 && selector_rpl(f->ss) == t->cpl;
@@ -328,11 +337,11 @@ static bool return_with_stack(struct vcpu *v, const struct return_frame *f, stru
 {
     struct stack s;
     bool outer = t->cpl > v->cpu.cpl;
-    if (!return_stack_read(v, f, t, &s) || !code_target_check(v, t) || !stack_touch(v, &s) || !code_target_touch(v, t))
+    if (!return_stack_read(v, f, t, &s))
         return false;
-    code_target_commit(v, t);
     s.sp += release;
-    stack_commit(v, &s);
+    if (!code_target_enter(v, t, &s))
+        return false;
     if (outer)
         segments_drop(v, t->cpl);
     return true;

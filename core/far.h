@@ -48,5 +48,8 @@ bool code_target_check(struct vcpu *v, struct code_target *t);
 bool code_target_touch(struct vcpu *v, struct code_target *t);
 /* Loads CS, CPL and RIP. The caller recomputes the mode. */
 void code_target_commit(struct vcpu *v, const struct code_target *t);
+/* All three, with the stack `s` that the frame is on: false with nothing changed, or CS, SS, CPL, RIP and RSP change
+ * together. The caller recomputes the mode. */
+bool code_target_enter(struct vcpu *v, struct code_target *t, struct stack *s);
 
 #endif

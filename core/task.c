@@ -1,8 +1,8 @@
 /* Task switching and inner stacks.
  *
- * A switch has three phases. All that can be checked beforehand is checked, and every byte that will be written or read is
- * probed. Then the old task is saved and the new one's registers are loaded, which the probes keep from failing. Then the new task's
- * segment registers are qualified; faults found now belong to the new task (SDM vol. 3, 7.3, table 7-1). */
+ * A switch has three phases. All that can be checked beforehand is checked, and every byte that will be written or read
+ * is probed. Then the old task is saved and the new one's registers are loaded, which the probes keep from failing. Then
+ * the new task's segment registers are qualified; faults found now belong to the new task (SDM vol. 3, 7.3, table 7-1). */
 #include "core/task.h"
 
 #include "mmu/walk.h"
@@ -19,7 +19,8 @@ struct tss_layout {
 static const struct tss_layout layout16 = {
     .width = 2, .ip = 0x0e, .flags = 0x10, .gpr = 0x12, .seg = 0x22, .ldt = 0x2a, .segments = 4, .last = 0x2b};
 static const struct tss_layout layout32 = {
-    .width = 4, .ip = 0x20, .flags = 0x24, .gpr = 0x28, .seg = 0x48, .ldt = 0x60, .segments = 6, .cr3 = 0x1c, .last = 0x67};
+    .width = 4, .ip = 0x20, .flags = 0x24, .gpr = 0x28, .seg = 0x48, .ldt = 0x60, .segments = 6, .cr3 = 0x1c,
+    .last = 0x67};
 
 enum { TSS32_TRAP = 0x64, TSS64_RSP0 = 4, TSS64_IST1 = 0x24, GPRS_IN_TSS = 8 };
 
@@ -124,8 +125,8 @@ static bool writes_probe(struct vcpu *v, const struct tss_layout *old, u64 new_b
            mem_probe(v, tss_field(table, v->cpu.tr.selector & ~7u), 8, ACCESS_WRITE, TLB_SUPERVISOR);
 }
 
-/* The CR3 of the new task must be loadable before anything changes: bad PDPTEs are #GP(0) (SDM vol. 3, 4.4.1). They wait in
- * `pdpte` until the old task has been saved through the old ones. */
+/* The CR3 of the new task must be loadable before anything changes: bad PDPTEs are #GP(0) (SDM vol. 3, 4.4.1). They
+ * wait in `pdpte` until the old task has been saved through the old ones. */
 static bool cr3_check(struct vcpu *v, const struct tss_layout *l, u64 base, u64 pdpte[4])
 {
     u32 cr3;
@@ -270,8 +271,11 @@ static bool inner_stack_long(struct vcpu *v, unsigned cpl, unsigned ist, struct 
     unsigned at = ist ? TSS64_IST1 + (ist - 1) * 8 : TSS64_RSP0 + cpl * 8;
     if (at + 7 > tr->limit)
         return fault_false(v, VEC_TS, selector_error(tr->selector));
-    *s = (struct stack){.ss = segment_null((u16)cpl), .mask = UINT64_MAX, .wide = true, .rights = (u8)rights_at(v, cpl)};
-    s->load = cpl != v->cpu.cpl;
+    *s = (struct stack){.ss = segment_null((u16)cpl),
+                        .mask = UINT64_MAX,
+                        .load = cpl != v->cpu.cpl,
+                        .wide = true,
+                        .rights = (u8)rights_at(v, cpl)};
     return mem_read64_sys(v, tr->base + at, &s->sp);
 }
 

@@ -4,6 +4,8 @@
 
 #include "core/segment.h"
 
+enum { TSS32_IO_MAP_BASE = 0x66 }; /* a word: SDM vol. 3, figures 7-2 and 7-11 */
+
 enum task_reason {
     TASK_JMP,
     TASK_IRET,
@@ -23,12 +25,12 @@ struct task_request {
  * busy as asked for, otherwise `vector`(selector); and present, otherwise #NP(selector). */
 bool task_descriptor_read(struct vcpu *v, u16 selector, enum vector vector, bool busy, u64 *raw);
 
-/* Switches tasks (SDM vol. 3, 7.3). False: a fault is recorded, either with nothing changed, or, if it was found while the
- * new task's segments were loaded, in the context of the new task. Recomputes the mode either way. */
+/* Switches tasks (SDM vol. 3, 7.3). False: a fault is recorded, either with nothing changed, or, if it was found while
+ * the new task's segments were loaded, in the context of the new task. Recomputes the mode either way. */
 bool task_switch(struct vcpu *v, const struct task_request *request);
 
-/* The stack that the current TSS names for privilege level `cpl`; in long mode RSPn, or entry `ist` 1..7 of the interrupt
- * stack table. #TS or #SS recorded and false where the TSS is too short or the stack segment unfit. */
+/* The stack that the current TSS names for privilege level `cpl`; in long mode RSPn, or entry `ist` 1..7 of the
+ * interrupt stack table. #TS or #SS recorded and false where the TSS is too short or the stack segment unfit. */
 bool task_inner_stack(struct vcpu *v, unsigned cpl, unsigned ist, struct stack *s);
 
 #endif

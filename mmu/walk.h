@@ -19,8 +19,8 @@ struct walk_result {
  * With `commit` false it changes nothing in guest memory (debuggers, probes). */
 struct walk_result walk_guest(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights, bool commit);
 
-/* Reads the four PAE PDPTEs that `cr3` points at. False if a present one has reserved bits set (#GP(0), SDM vol. 3, 4.4.1):
- * `pdpte` is then unchanged. */
+/* Reads the four PAE PDPTEs that `cr3` points at. False if a present one has reserved bits set (#GP(0), SDM vol. 3,
+ * 4.4.1): `pdpte` is then unchanged. */
 bool walk_read_pdptes(struct vm *vm, u64 cr3, u64 pdpte[4]);
 /* The same into the processor's own PDPTE registers. */
 bool walk_load_pdptes(struct vcpu *v, u64 cr3);

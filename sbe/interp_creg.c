@@ -24,8 +24,6 @@
 #define XCR0_SSE 2u
 #define XCR0_AVX 4u
 
-enum { TSS_16_AVAILABLE = 1, TSS_16_BUSY = 3 };
-
 /* ---- CR0 ---------------------------------------------------------------------------------------- */
 
 /* Setting PG with LME set activates IA-32e mode; clearing PG in 64-bit mode is impossible (vol. 3, 9.8.5). */
@@ -38,8 +36,7 @@ static bool cr0_paging_allowed(const struct cpu *c, u64 value)
         return !cpu_code64(c);
     if (!(c->efer & EFER_LME))
         return true;
-    unsigned tss = c->tr.attributes & SEG_TYPE;
-    return (c->cr4 & CR4_PAE) && !(c->seg[SEG_CS].attributes & SEG_L) && tss != TSS_16_AVAILABLE && tss != TSS_16_BUSY;
+    return (c->cr4 & CR4_PAE) && !(c->seg[SEG_CS].attributes & SEG_L) && (c->tr.attributes & SYS_WIDE);
 }
 
 static bool cr0_allowed(const struct cpu *c, u64 value)

@@ -1,23 +1,21 @@
 /* Port I/O: IN, OUT, INS, OUTS. SDM vol. 1, chapter 19, for who may. */
 #include "core/exception.h"
+#include "core/task.h"
 #include "core/vm.h"
 #include "sbe/exec.h"
 #include "sbe/handlers.h"
-
-enum { TSS_IO_MAP_BASE = 102, TSS_MINIMUM_LIMIT = 103, TSS_32_AVAILABLE = 9, TSS_32_BUSY = 11 };
 
 /* The I/O permission bitmap of the current TSS (SDM vol. 1, 19.5.2): two bytes are read, so that an access across a
  * byte boundary finds its bits; the bitmap must hold both. */
 static bool bitmap_permits(struct vcpu *v, u16 port, unsigned size)
 {
     const struct segment *tr = &v->cpu.tr;
-    unsigned type = tr->attributes & SEG_TYPE;
     u16 base, bits;
-    if ((type != TSS_32_AVAILABLE && type != TSS_32_BUSY) || tr->limit < TSS_MINIMUM_LIMIT) {
+    if (!(tr->attributes & SYS_WIDE) || tr->limit < TSS32_IO_MAP_BASE + 1) {
         fault_gp(v, 0);
         return false;
     }
-    if (!mem_read16_sys(v, tr->base + TSS_IO_MAP_BASE, &base))
+    if (!mem_read16_sys(v, tr->base + TSS32_IO_MAP_BASE, &base))
         return false;
     u32 at = base + (port >> 3);
     if (at + 1 > tr->limit) {
