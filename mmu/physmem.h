@@ -15,7 +15,7 @@
 #define PHYS_VGA_END 0xc0000ull
 #define PHYS_ADDRESS_BITS 40 /* MAXPHYADDR of every CPU model */
 
-/* Frame flags. WATCHED frames get no direct write entries in any TLB: each write passes phys_written(). */
+/* Frame flags. WATCHED frames get no direct write entries in any TLB: mmu/access.c sees each write. */
 #define FRAME_CODE 0x1u  /* decoded instructions of it are cached */
 #define FRAME_TABLE 0x2u /* served as a page table in table_epoch */
 #define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE)

@@ -90,7 +90,7 @@ INLINE u8 *host_run(struct vcpu *v, const struct insn *i, enum seg seg, enum gpr
     return tlb_hit(tag, linear, (unsigned)bytes, v->tlb.epoch) ? (u8 *)(linear + e->addend) : NULL;
 }
 
-/* Accounts for `done` iterations; `last` tells whether the instruction is complete, whose last one the run loop counts. */
+/* Accounts for `done` of `count` iterations. The last one of all is the run loop's to count. */
 INLINE void account(struct vcpu *v, const struct insn *i, u64 count, u64 done)
 {
     set_address_register(v, i, RCX, count - done);
