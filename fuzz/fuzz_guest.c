@@ -1,6 +1,6 @@
-/* Whole guests: code, tables and everything else from the input. No guest may reach panic() or confuse a sanitizer, every
- * run ends by itself and never later than asked, and neither how a run is cut into pieces nor where the FPU registers wait
- * between two instructions ever shows.
+/* Whole guests: code, tables and everything else from the input. No guest may reach panic() or confuse a sanitizer, and every
+ * run ends by itself and never later than asked. Each input runs twice, and it may never show how the second run is cut
+ * into pieces, where its FPU registers wait between two instructions, and that somebody traces and looks.
  *
  * Input: mode (bits 0..2 enum guest_mode, bits 3..5 processor model, bits 6..7 length of the run), options (GUEST_*), seed
  * of the slices (2 bytes), length of the code (2 bytes), the code, then patches: address / 16 (2 bytes), length (1 byte),
@@ -9,6 +9,7 @@
 #include "fuzz/fuzz.h"
 #include "fuzz/guest_image.h"
 #include "replay/hash.h"
+#include "sim/dump.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,26 @@ static bool go_on(struct vm *vm, enum vm_stop stop, unsigned *skips, unsigned *r
     return true;
 }
 
+static u64 events;
+
+static void on_event(void *context, struct vm *vm, const struct trace_event *event)
+{
+    (void)context;
+    (void)vm;
+    events += event->kind + event->value;
+}
+
+/* What debuggers and tracers look at. They must see without touching. */
+static void look_at(struct vm *vm, FILE *to)
+{
+    struct vcpu *v = vm->vcpu[0];
+    gpa_t at;
+    mem_translate_debug(v, v->cpu.rip, &at);
+    mem_translate_debug(v, v->cpu.gpr[RSP] + v->cpu.seg[SEG_SS].base, &at);
+    if (to)
+        dump_vcpu(to, v);
+}
+
 /* Runs to `limit`, in pieces of random size if `seed` is not 0. */
 static struct outcome drive(struct vm *vm, u64 limit, u32 seed)
 {
@@ -102,6 +123,8 @@ static struct outcome drive(struct vm *vm, u64 limit, u32 seed)
         stop = vm_run(vm, until);
         FUZZ_CHECK(c->icount <= until && (stop != VM_STOP_ICOUNT || c->icount == until));
         check_state(vm->vcpu[0]);
+        if (seed)
+            look_at(vm, NULL);
         if (verbose)
             fprintf(stderr, "%s icount %llu rip %llx stop %d hash %016llx\n", seed ? "sliced" : "whole",
                     (unsigned long long)c->icount, (unsigned long long)c->rip, stop, (unsigned long long)state_hash(vm));
@@ -124,7 +147,11 @@ int fuzz_one(const uint8_t *data, size_t size)
     struct vm *sliced = guest_create(data, size);
     u64 limit = limits[data[0] >> 6];
     struct outcome a = drive(whole, limit, 0);
+    sliced->tracer = &(struct tracer){.mask = ~0u, .event = on_event};
     struct outcome b = drive(sliced, limit, (data[2] | (u32)data[3] << 8) + 1);
+    FILE *nowhere = fopen("/dev/null", "w");
+    look_at(sliced, nowhere);
+    FUZZ_CHECK(nowhere && !fclose(nowhere) && state_hash(sliced) == b.hash);
     FUZZ_CHECK(a.icount == b.icount);
     FUZZ_CHECK(a.stop == b.stop);
     FUZZ_CHECK(a.now == b.now);

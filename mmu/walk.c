@@ -130,13 +130,14 @@ static u32 error_code(const struct cpu *c, enum access access, enum tlb_rights w
     return error;
 }
 
-static u64 entry_read(struct vm *vm, u64 at, u8 bytes)
+/* Debuggers (`commit` false) see no entry in a device: reading it could change the device. */
+static u64 entry_read(struct vm *vm, u64 at, u8 bytes, bool commit)
 {
     u64 entry = 0;
     u8 *host = physmem_pointer(&vm->memory, gpa(at));
     if (host)
         __builtin_memcpy(&entry, host, bytes == 8 ? 8 : 4);
-    else
+    else if (commit)
         phys_read(vm, gpa(at), &entry, bytes);
     return entry;
 }
@@ -180,7 +181,7 @@ static struct walk_result walk_tables(struct vcpu *v, u64 linear, enum access ac
         u64 index = linear >> level->shift & ((1u << level->index_bits) - 1);
         path.at[l] = table + index * f->entry_bytes;
         path.depth = l;
-        u64 entry = path.entry[l] = entry_read(v->vm, path.at[l], f->entry_bytes);
+        u64 entry = path.entry[l] = entry_read(v->vm, path.at[l], f->entry_bytes, commit);
         if (!(entry & PTE_P))
             return walk_fault(error);
         bool leaf = level->shift == PAGE_SHIFT || ((entry & PTE_PS) && level_may_be_large(v, level));
