@@ -92,7 +92,7 @@ function goals(    line) {
 
 function boots(    i, f, flavour, n) {
     n = split("686 686-pae amd64", flavour, " ")
-    printf "\n%-30s %14s %10s %10s %20s\n", "Debian kernel, boot + workload", title[1], title[3], title[2], "million instructions" > text
+    printf "\n%-30s %14s %10s %10s %20s\n", "Debian kernel, boot to off", title[1], title[3], title[2], "million instructions" > text
     for (i = 1; i <= n; i++) {
         f = flavour[i]
         if (!(f in booted)) continue
