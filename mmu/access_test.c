@@ -353,6 +353,14 @@ static void data_breakpoints(void **state)
                 assert_int_equal(v->cpu.pending_db, meets ? 4 : 0);
             }
         }
+    /* Beyond a page boundary. */
+    v->cpu.dr[2] = PAGE_A + PAGE_SIZE;
+    v->cpu.dr[7] = DR7_FIXED | 1u << 4 | READ_WRITE << 24;
+    v->cpu.pending_db = 0;
+    assert_true(mem_read32(v, PAGE_A + PAGE_SIZE - 4, &value));
+    assert_int_equal(v->cpu.pending_db, 0);
+    assert_true(mem_read32(v, PAGE_A + PAGE_SIZE - 3, &value));
+    assert_int_equal(v->cpu.pending_db, 4);
     /* Fetches and probes meet none. */
     const u8 *host;
     gpa_t page;
@@ -498,6 +506,32 @@ static void writes_to_tables_are_seen(void **state)
         assert_int_equal(m->vm.stats.tlb_flushes, flushes + 1);
         assert_int_equal(v->stop_at, 0);
         assert_int_not_equal(v->tlb.fetches, fetches);
+        tlb_flush(v); /* what nothing derives from any more may change */
+        write_by(2, DIRECTORY + 0xff0);
+        assert_int_equal(m->vm.stats.tlb_flushes, flushes + 2);
+    }
+}
+
+/* A table whose entries change by themselves: the comparator of a timer as a page directory entry. */
+static void tables_outside_ram_are_walked_each_time(void **state)
+{
+    (void)state;
+    enum { COMPARATOR = 0x128, LINEAR = COMPARATOR / 4 << 22 | 0x30 << 12 };
+    u32 value = 0;
+    paged32();
+    hpet_reset(&m->vm.chipset.hpet);
+    map(0x30, PAGE_A | FULL);
+    put(m, LAST_TABLE + 4 * 0x30, PAGE_B | FULL, 4);
+    put(m, PAGE_A, 0xaaaa, 4);
+    put(m, PAGE_B, 0xbbbb, 4);
+    v->cpu.cr3 = HPET_BASE;
+    tlb_flush(v);
+    for (unsigned n = 0; n < 4; n++) {
+        vm_mmio_write(&m->vm, gpa(HPET_BASE + COMPARATOR), (n & 1 ? LAST_TABLE : TABLE) | FULL, 8);
+        assert_true(mem_read32(v, LINEAR, &value));
+        assert_int_equal(value, n & 1 ? 0xbbbb : 0xaaaa);
+        assert_true(mem_write32(v, LINEAR + 4, n));
+        assert_int_equal(get(m, (n & 1 ? PAGE_B : PAGE_A) + 4, 4), n);
     }
 }
 
@@ -603,6 +637,7 @@ int main(void)
         ON_A_FRESH_MACHINE(operands_open_and_close),
         ON_A_FRESH_MACHINE(writes_to_lines_of_code_are_seen),
         ON_A_FRESH_MACHINE(writes_to_tables_are_seen),
+        ON_A_FRESH_MACHINE(tables_outside_ram_are_walked_each_time),
         ON_A_FRESH_MACHINE(ram_beyond_4_gib),
         ON_A_FRESH_MACHINE(epochs_wrap),
         ON_A_FRESH_MACHINE(translation_for_debuggers),

@@ -155,6 +155,29 @@ static void a_string_store_over_itself(void **state)
         }
 }
 
+/* Its first byte, which is the last of a page, becomes an instruction of its own. */
+static void a_string_store_over_its_prefix(void **state)
+{
+    (void)state;
+    const u64 at = CODE2 + PAGE_SIZE - 1;
+    for (unsigned slices = 0; slices < 2; slices++) {
+        enter(CODE_32);
+        PUT(at, 0xf3, 0xa4, 0x40, 0x40);
+        PUT(DATA, 0x40, 0x90);
+        set(RAX, 100);
+        set(RCX, 2);
+        set(RSI, DATA);
+        set(RDI, at);
+        v->cpu.rip = at;
+        u64 begin = v->cpu.icount, end = begin + 5;
+        for (u64 until = slices ? begin + 1 : end; until <= end; until++)
+            vm_run(vm, until);
+        assert_reg(RCX, 1);
+        assert_reg(RAX, 103);
+        assert_int_equal(v->cpu.rip, at + 4);
+    }
+}
+
 /* REP STOSD over the page table entry of its own page. */
 static void a_string_store_that_moves_its_page(void **state)
 {
@@ -263,23 +286,23 @@ static void assert_fetch_gp(u64 rip)
     assert_int_equal(v->fault.error, 0);
 }
 
-/* In the loop: the #GP arrives at a handler, which is at OTHER. */
+/* In the loop: a #GP arrives at a HLT, which is at OTHER. */
 static void expect_gp_handler(void)
 {
     u64 gate = (u64)OTHER | 0x8ull << 16 | 0x8e00ull << 32, code = 0x00cf9a000000ffff;
     store64(0x3000 + 8 * VEC_GP, gate);
     store64(0x3808, code);
+    PUT(OTHER, 0xf4);
     v->cpu.idtr = (struct table_register){.base = 0x3000, .limit = 0x7ff};
     v->cpu.gdtr = (struct table_register){.base = 0x3800, .limit = 0xf};
 }
 
-static void assert_gp_in_loop(u64 rip, u64 instructions)
+static void assert_gp_in_loop(u64 rip)
 {
     v->cpu.rip = rip;
-    u64 end = v->cpu.icount + instructions + 2;
-    while (v->cpu.rip != OTHER && v->cpu.icount < end)
-        vm_run(vm, v->cpu.icount + 1);
-    assert_int_equal(v->cpu.rip, OTHER);
+    assert_int_equal(vm_run(vm, v->cpu.icount + 100), VM_STOP_IDLE);
+    assert_int_equal(v->cpu.rip, OTHER + 1);
+    v->cpu.activity = ACTIVITY_RUNNING;
 }
 
 /* A limit that ends inside an instruction, after the same bytes have run under a longer one. */
@@ -297,7 +320,7 @@ static void limits_cut_cached_runs(void **state)
         expect_gp_handler();
         set_cs(0, limit, SEG_DB);
         set(RAX, 0);
-        assert_gp_in_loop(CODE, 4);
+        assert_gp_in_loop(CODE);
         assert_reg(RAX, limit < CODE + 1 ? 1 : limit < CODE + 6 ? 2 : limit < CODE + 7 ? 5 : 6);
         set_cs(0, limit, SEG_DB);
         assert_fetch_gp(limit + 1);
@@ -305,6 +328,16 @@ static void limits_cut_cached_runs(void **state)
         run_at(CODE, 4); /* and whole again */
         assert_reg(RAX, 6);
     }
+    /* The limit is looked at before the page. */
+    enter_paged32();
+    remap(OTHER >> 12, 0);
+    set_cs(0, OTHER - 1, SEG_DB);
+    assert_fetch_gp(OTHER);
+    set_cs(0, OTHER, SEG_DB);
+    struct insn insn;
+    assert_false(interp_fetch(v, &insn));
+    assert_int_equal(v->fault.vector, VEC_PF);
+    remap(OTHER >> 12, OTHER | 7);
 }
 
 /* With an odd base one page holds both ends of a 4 GiB segment. */
@@ -363,7 +396,14 @@ static void an_instruction_across_pages(void **state)
     assert_int_equal(v->fault.vector, VEC_PF);
     assert_int_equal(v->fault.cr2, CODE2 + PAGE_SIZE);
     assert_int_equal(v->fault.error, 0);
-    remap(next, 7 | (next << 12));
+    /* The limit is looked at before the second page, and holds in it. */
+    for (u32 limit = (u32)at; limit < at + 4; limit++) {
+        set_cs(0, limit, SEG_DB);
+        assert_fetch_gp(at);
+        if (limit == at + 1)
+            remap(next, 7 | (next << 12));
+    }
+    set_cs(0, (u32)at + 4, SEG_DB);
     run_at(at, 1);
     assert_reg(RAX, 0x44332211);
 }
@@ -484,6 +524,7 @@ int main(void)
         cmocka_unit_test(a_page_written_before_it_is_code),
         cmocka_unit_test(string_stores_and_dma),
         cmocka_unit_test(a_string_store_over_itself),
+        cmocka_unit_test(a_string_store_over_its_prefix),
         cmocka_unit_test(a_string_store_that_moves_its_page),
         cmocka_unit_test(lines_of_64_bytes),
         cmocka_unit_test(the_same_bytes_in_two_widths),
