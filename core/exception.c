@@ -296,14 +296,10 @@ static enum fault_class class_of(const struct event *e)
     return e->vector < 32 && (contributory >> e->vector & 1) ? CONTRIBUTORY : BENIGN;
 }
 
-/* `second` was met while delivering *now; decides what is delivered next (SDM vol. 3, table 6-5). False: shutdown.
- * By the table a benign fault that recurs in its own delivery (#AC, when its handler's user stack is misaligned) would
- * be delivered for ever. Processors hang in that; we shut down. */
+/* `second` was met while delivering *now; decides what is delivered next (SDM vol. 3, table 6-5). False: shutdown. */
 static bool escalate(struct event *now, const struct event *second)
 {
     enum fault_class first_class = class_of(now), second_class = class_of(second);
-    if (second_class == BENIGN && now->type == EVENT_EXCEPTION && now->vector == second->vector)
-        return false;
     bool serial = second_class == BENIGN || first_class == BENIGN ||
                   (first_class == CONTRIBUTORY && second_class == PAGE_FAULT);
     if (!serial && first_class == DOUBLE_FAULT)
@@ -383,10 +379,14 @@ static void event_report(struct vcpu *v, const struct event *e)
                                              .vector = e->vector, .address = e->cr2, .value = e->error});
 }
 
+/* By table 6-5 some faults take turns for ever: #AC, when its handler's user stack is misaligned, with itself, or with
+ * #PF. Processors hang in that; we shut down. No chain that ends is as long as this. */
+enum { ATTEMPTS_MAX = 8 };
+
 static enum exec deliver(struct vcpu *v, const struct event *event, u64 rip)
 {
     struct event now = *event;
-    for (;;) {
+    for (unsigned attempts = 1;; attempts++) {
         event_report(v, &now);
         if (deliver_once(v, &now, rip))
             return EXEC_JUMP;
@@ -396,7 +396,7 @@ static enum exec deliver(struct vcpu *v, const struct event *event, u64 rip)
             return EXEC_FAULT;
         if (v->fault.vector == VEC_PF)
             v->cpu.cr2 = v->fault.cr2; /* even if it becomes a double fault (SDM vol. 3, 6.15, "Interrupt 14") */
-        if (!escalate(&now, &v->fault)) {
+        if (attempts == ATTEMPTS_MAX || !escalate(&now, &v->fault)) {
             shut_down(v);
             return EXEC_JUMP;
         }

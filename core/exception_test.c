@@ -258,6 +258,54 @@ static void triple_fault(void **state)
     assert_int_equal(m->v.cpu.gpr[RSP], KERNEL_STACK);
 }
 
+/* In a user program that checks alignment, with ESP misaligned. */
+static void enter_misaligned(struct machine *m)
+{
+    m->v.cpu.cr0 |= CR0_AM;
+    m->v.cpu.rflags |= FLAG_AC;
+    enter_user(m);
+    m->v.cpu.gpr[RSP] = USER_STACK + 1;
+}
+
+static void alignment_check_in_its_own_delivery_shuts_down(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_AC, make_gate(CODE3, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    enter_misaligned(m);
+    fault(m, VEC_AC, 0);
+    assert_int_equal(m->v.cpu.activity, ACTIVITY_SHUTDOWN);
+}
+
+/* #PF: its handler has the misaligned user stack. #AC: its handler's stack is not there. */
+static void faults_that_take_turns_shut_down(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    put(m, PML4, 0x87, 4); /* a directory of one 4 MiB page */
+    m->v.cpu.cr3 = PML4;
+    m->v.cpu.cr4 |= CR4_PSE;
+    m->v.cpu.cr0 |= CR0_PG;
+    put(m, TSS_A + 4, 0x500000, 4);
+    idt_set(m, VEC_PF, make_gate(CODE3, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    idt_set(m, VEC_AC, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    enter_misaligned(m);
+    fault(m, VEC_PF, 4);
+    assert_int_equal(m->v.cpu.activity, ACTIVITY_SHUTDOWN);
+}
+
+/* Or a handler that faults at its first instruction for ever stops the clock. */
+static void fault_takes_time(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    idt_set(m, VEC_GP, make_gate(CODE0, HANDLER, SYS_INTERRUPT_GATE32, 0, 0));
+    fault(m, VEC_GP, 0);
+    fault(m, VEC_GP, 0);
+    external(m, VEC_GP);
+    assert_int_equal(m->v.cpu.icount, 2);
+}
+
 static void nmi_blocks_until_iret(void **state)
 {
     struct machine *m = *state;
@@ -524,6 +572,7 @@ int main(void)
         T(same_level), T(gate_of_16_bits), T(inner_level_and_back), T(software_interrupt_needs_dpl), T(absent_gate),
         T(bad_inner_stack), T(inner_stack_of_16_bits), T(tss_of_16_bits), T(double_fault),
         T(benign_then_contributory_is_serial), T(triple_fault), T(nmi_blocks_until_iret),
+        T(alignment_check_in_its_own_delivery_shuts_down), T(faults_that_take_turns_shut_down), T(fault_takes_time),
         T(conforming_handler_keeps_level),
         T(to_v86_and_back), T(v86_software_interrupt_by_iopl), T(v86_extensions_redirect),
         T(long_same_level_aligns), T(long_interrupt_stack_table), T(long_inner_level), T(long_checks),
