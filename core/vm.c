@@ -104,12 +104,21 @@ static bool can_interrupt(const struct cpu *c)
     return (c->rflags & FLAG_IF) && !c->int_shadow && !c->mov_ss_shadow;
 }
 
-/* Delivers what may be delivered at this boundary: at most one external interrupt, so that a line which its acknowledgement
- * does not lower cannot hold up the guest. Returns true if one waits that may be delivered after the next instruction: the
- * shadow has passed by then, or the handler began with interrupts on. */
+/* A debug trap of the last instruction (a task's T flag, SYSRET to a stepped program, a breakpoint on the frame of an
+ * event), which the engine delivers before the next one. It comes before interrupts (SDM vol. 3, table 6-2). */
+static bool trap_pending(const struct cpu *c)
+{
+    return (c->pending_db & ~PENDING_DB_NO_STEP) && !c->mov_ss_shadow;
+}
+
+/* Delivers what may be delivered at this boundary: at most one external interrupt, so that a line which its
+ * acknowledgement does not lower cannot hold up the guest. Returns true if one waits that may be delivered after the next
+ * instruction: the shadow has passed by then, or the handler began with interrupts on. */
 static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
+    if (trap_pending(c))
+        return true;
     if (c->nmi_pending && !c->nmi_blocked) {
         if (c->mov_ss_shadow)
             return true; /* which holds up everything else as well */

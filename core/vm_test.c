@@ -186,6 +186,30 @@ static void a_timer_in_a_shadow(void **state)
     }
 }
 
+/* SDM vol. 3, table 6-2: the T flag's trap, then NMI, then external interrupts. */
+static void debug_traps_come_before_interrupts(void **state)
+{
+    (void)state;
+    for (unsigned nmi = 0; nmi < 2; nmi++) {
+        begin();
+        PUT(HANDLER + 0x800, 0xcf); /* iret */
+        gate(VEC_DB, HANDLER + 0x800, 0x8e00);
+        if (nmi)
+            nmi_now();
+        else
+            interrupt_now();
+        v->cpu.pending_db = DR6_BT;
+        vcpu_update_mode(v);
+        run(1);
+        assert_int_equal(v->cpu.rip, HANDLER + 0x800);
+        assert_int_equal(saved_eip(), CODE);
+        assert_true(v->cpu.dr[6] & DR6_BT);
+        run(2);
+        assert_int_equal(v->cpu.rip, nmi ? NMI_HANDLER + 2 : HANDLER + 1);
+        assert_int_equal(saved_eip(), nmi ? HANDLER + 0x800 : CODE);
+    }
+}
+
 static void nmi_comes_first_and_blocks_itself(void **state)
 {
     (void)state;
@@ -225,6 +249,19 @@ static void one_interrupt_at_a_boundary(void **state)
     run(1);
     assert_int_equal(v->cpu.gpr[RSP], STACK - 24);
     assert_int_equal(saved_eip(), HANDLER + 1);
+    /* The same in one run: one from the local APIC, one from the 8259A. */
+    static const u16 setup[][2] = {{0x20, 0x11}, {0x21, PIC_VECTOR}, {0x21, 4}, {0x21, 1}, {0x21, 0xdf}};
+    begin();
+    gate(VECTOR, HANDLER, 0x8f00);
+    gate(PIC_VECTOR + 5, HANDLER, 0x8f00);
+    for (size_t n = 0; n < ARRAY_LEN(setup); n++)
+        vm_io_write(v, setup[n][0], setup[n][1], 1);
+    vm_io_write(v, SELFTEST_PORT + 0x14, 1, 4); /* raises IRQ 5 */
+    interrupt_now();
+    run(4);
+    assert_int_equal(v->cpu.gpr[RSP], STACK - 24);
+    assert_int_equal(saved_eip(), HANDLER + 1);
+    assert_int_equal(v->cpu.rip, HANDLER + 3);
 }
 
 /* ---- Halts -------------------------------------------------------------------------------------- */
@@ -436,6 +473,7 @@ int main(void)
         cmocka_unit_test(a_boundary_serves_once),
         cmocka_unit_test(shadows_delay_by_one_instruction),
         cmocka_unit_test(a_timer_in_a_shadow),
+        cmocka_unit_test(debug_traps_come_before_interrupts),
         cmocka_unit_test(nmi_comes_first_and_blocks_itself),
         cmocka_unit_test(one_interrupt_at_a_boundary),
         cmocka_unit_test(a_halt_waits_for_the_next_event),
