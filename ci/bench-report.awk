@@ -78,7 +78,7 @@ function note(bits, k) {
 function goal(what, wanted, got) { printf "  %-46s %-22s %s\n", what, wanted, got > text }
 
 function goals(    line) {
-    printf "* geometric, without movs, whose REP iterations count as instructions\n\n" > text
+    printf "* geometric, without movs, whose REP iterations count as instructions; boots, if any, are timed by the wall clock\n\n" > text
     printf "%-48s %-22s %s\n", "Goals", "wanted", "measured" > text
     goal("speed of the interpreter relative to Bochs 2.7", "at least 1", sprintf("%s (least: %s, %s)", \
         show(exp(all_faster / summed)), show(worst_f), worst_f_name))
