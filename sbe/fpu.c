@@ -257,3 +257,9 @@ enum exec fpu_fault(struct vcpu *v, u32 vector)
     vcpu_kick(v);
     return EXEC_REPEAT;
 }
+
+enum exec fpu_operand_fault(struct vcpu *v, const struct insn *i)
+{
+    bool raises = isa_rows[i->row].attributes & (A_WAITING | A_MMX);
+    return raises && fpu_x87_pending(v) ? fpu_fault(v, VEC_MF) : EXEC_FAULT;
+}

@@ -193,6 +193,12 @@ static void pending_exception_precedes_operand_fault(void **state)
     assert_fault(&h, RUN(&h, 0xd9, 0x07), VEC_MF); /* FLD dword [edi] */
     assert_fault(&h, RUN(&h, 0xd9, 0x1f), VEC_MF); /* FSTP dword [edi] */
     assert_fault(&h, RUN(&h, 0xdd, 0x3f), VEC_GP); /* FNSTSW [edi] does not wait */
+    assert_fault(&h, RUN(&h, 0xd9, 0x27), VEC_MF); /* FLDENV [edi] */
+    assert_fault(&h, RUN(&h, 0xdd, 0x27), VEC_MF); /* FRSTOR [edi] */
+    assert_fault(&h, RUN(&h, 0x0f, 0x60, 0x07), VEC_MF); /* PUNPCKLBW mm0, [edi] */
+    assert_fault(&h, RUN(&h, 0x0f, 0x7f, 0x07), VEC_MF); /* MOVQ [edi], mm0 */
+    assert_fault(&h, RUN(&h, 0x0f, 0xf7, 0xc7), VEC_MF); /* MASKMOVQ mm0, mm7 (1.0: its last byte is stored) */
+    assert_fault(&h, RUN(&h, 0x0f, 0x28, 0x07), VEC_GP); /* MOVAPS xmm0, [edi] has nothing to do with the x87 */
     harness_destroy(&h);
 }
 

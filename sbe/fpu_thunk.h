@@ -69,6 +69,10 @@ bool fpu_x87_pending(struct vcpu *v);
 /* What the guest gets for an exception of a thunk: #MF or FERR#, #XM or #UD. */
 enum exec fpu_fault(struct vcpu *v, u32 vector);
 
+/* What the guest gets for an operand that faults (v->fault): that, unless an x87 exception of an earlier instruction is
+ * still to be raised. Waiting x87 instructions and those on mm registers raise it before they look at operands. */
+enum exec fpu_operand_fault(struct vcpu *v, const struct insn *i);
+
 /* Fields of cpu.fpu.fxsave, SDM vol. 1, table 10-2. */
 enum {
     FXSAVE_FCW = 0, FXSAVE_FSW = 2, FXSAVE_FTW = 4, FXSAVE_FOP = 6, FXSAVE_FIP = 8, FXSAVE_FCS = 12, FXSAVE_FDP = 16,

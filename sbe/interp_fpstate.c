@@ -179,7 +179,7 @@ enum exec op_fldenv(struct vcpu *v, const struct insn *i)
     u8 native[ENV_NATIVE], env[ENV_NATIVE];
     unsigned size = env_bytes(i);
     if (!area_open(v, i, size, ACCESS_READ, &linear) || !area_read(v, linear, env, size))
-        return EXEC_FAULT;
+        return fpu_operand_fault(v, i);
     env_from_guest(i, env, native);
     u32 vector = fpu_run(v, i, native);
     if (vector)
@@ -210,7 +210,7 @@ enum exec op_frstor(struct vcpu *v, const struct insn *i)
     u8 native[ENV_NATIVE + ST_BYTES], state[ENV_NATIVE + ST_BYTES];
     unsigned size = env_bytes(i);
     if (!area_open(v, i, size + ST_BYTES, ACCESS_READ, &linear) || !area_read(v, linear, state, size + ST_BYTES))
-        return EXEC_FAULT;
+        return fpu_operand_fault(v, i);
     env_from_guest(i, state, native);
     memcpy(native + ENV_NATIVE, state + size, ST_BYTES);
     u32 vector = fpu_run(v, i, native);

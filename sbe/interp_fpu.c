@@ -75,7 +75,7 @@ static __attribute__((noinline)) enum exec simd_memory(struct vcpu *v, const str
 {
     struct operand o;
     if (!operand_read(v, i, &o))
-        return EXEC_FAULT;
+        return fpu_operand_fault(v, i);
     u32 vector = fpu_run(v, i, o.host);
     return __builtin_expect(vector, 0) ? fpu_fault(v, vector) : EXEC_NEXT;
 }
@@ -94,7 +94,7 @@ enum exec op_simd_store(struct vcpu *v, const struct insn *i)
         return op_simd(v, i);
     struct operand o;
     if (!operand_write_begin(v, i, &o))
-        return EXEC_FAULT;
+        return fpu_operand_fault(v, i);
     u32 vector = fpu_run(v, i, o.host);
     if (vector)
         return fpu_fault(v, vector);
@@ -108,7 +108,7 @@ static inline enum exec run_registers(struct vcpu *v, const struct insn *i, stru
     struct operand o;
     o.host = NULL;
     if (insn_is_memory(i) && !operand_read(v, i, &o))
-        return EXEC_FAULT;
+        return fpu_operand_fault(v, i);
     u32 vector = fpu_run_registers(v, i, o.host, r);
     return vector ? fpu_fault(v, vector) : EXEC_NEXT;
 }
@@ -227,7 +227,7 @@ enum exec op_maskmov(struct vcpu *v, const struct insn *i)
     u64 offset = (v->cpu.gpr[RDI] + first) & address_mask, linear = 0;
     if (first < size && (!seg_linear(v, (enum seg)i->seg, offset, last - first + 1, ACCESS_WRITE, &linear) ||
                          !mem_probe(v, linear, last - first + 1, ACCESS_WRITE, (enum tlb_rights)v->tlb.rights)))
-        return EXEC_FAULT;
+        return fpu_operand_fault(v, i);
     u32 vector = mmx ? enter_mmx(v) : 0;
     if (vector)
         return fpu_fault(v, vector);
@@ -255,18 +255,11 @@ static inline void record_data(struct vcpu *v, const struct insn *i, u64 offset)
     v->cpu.fpu.fds = v->mode == CODE_64 ? 0 : v->cpu.seg[i->seg].selector;
 }
 
-/* The operand's fault, unless an x87 exception that came earlier is still to be raised. */
-static enum exec x87_operand_fault(struct vcpu *v, const struct insn *i)
-{
-    bool waiting = isa_rows[i->row].attributes & A_WAITING;
-    return waiting && fpu_x87_pending(v) ? fpu_fault(v, VEC_MF) : EXEC_FAULT;
-}
-
 static __attribute__((noinline)) enum exec x87_memory(struct vcpu *v, const struct insn *i)
 {
     struct operand o;
     if (!operand_read(v, i, &o))
-        return x87_operand_fault(v, i);
+        return fpu_operand_fault(v, i);
     u32 vector = fpu_run(v, i, o.host);
     if (vector)
         return fpu_fault(v, vector);
@@ -300,7 +293,7 @@ enum exec op_x87_store(struct vcpu *v, const struct insn *i)
 {
     struct operand o;
     if (!operand_write_begin(v, i, &o))
-        return x87_operand_fault(v, i);
+        return fpu_operand_fault(v, i);
     u32 vector = fpu_run(v, i, o.host);
     if (vector)
         return fpu_fault(v, vector);
@@ -329,7 +322,7 @@ enum exec op_x87_control(struct vcpu *v, const struct insn *i)
     struct operand o;
     o.host = NULL;
     if (insn_is_memory(i) && !operand_read(v, i, &o))
-        return x87_operand_fault(v, i);
+        return fpu_operand_fault(v, i);
     u32 vector = fpu_run(v, i, o.host);
     return vector ? fpu_fault(v, vector) : EXEC_NEXT;
 }
