@@ -7,9 +7,6 @@ enum { IDT_AT = 0x3000, GDT_AT = 0x4000, HANDLER = 0x5000, NMI_HANDLER = 0x6000,
 enum { LAPIC_EOI = 0xb0, LAPIC_ICR = 0x300, LAPIC_LVT_TIMER = 0x320, LAPIC_COUNT = 0x380, LAPIC_DIVIDE = 0x3e0 };
 #define LAPIC 0xfee00000ull
 
-static void put_bytes(u64 at, const u8 *bytes, unsigned count) { phys_write(vm, gpa(at), bytes, count); }
-#define PUT(at, ...) put_bytes(at, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
-
 static void gate(u8 vector, u32 handler, u16 attributes)
 {
     u64 raw = (handler & 0xffff) | 8ull << 16 | (u64)attributes << 32 | (u64)(handler >> 16) << 48;

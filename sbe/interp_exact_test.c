@@ -191,9 +191,6 @@ static void make_program(enum code_mode mode)
 
 /* ---- The machine -------------------------------------------------------------------------------- */
 
-static void put_bytes(u64 at, const u8 *bytes, unsigned count) { phys_write(vm, gpa(at), bytes, count); }
-#define PUT(at, ...) put_bytes(at, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
-
 static bool pushes_error(unsigned vector) { return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17; }
 
 /* Handlers write to a port and return one byte further on: progress out of every fault. */

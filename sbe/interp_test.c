@@ -1,13 +1,9 @@
 /* The run loop of the interpreter: cached runs of decoded instructions must never show. */
 #include "sbe/interp.h"
 
-#include "mmu/reference_walk.h"
 #include "sbe/test_code.h"
 
 enum { VGA = 0xb8000, CODE2 = 0x5000, OTHER = 0x9000, FRESH = 0x7000 /* no other test executes there */ };
-
-static void write_code(u64 at, const u8 *bytes, size_t count) { phys_write(vm, gpa(at), bytes, (unsigned)count); }
-#define PUT(at, ...) write_code(at, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
 
 /* Runs `count` instructions from `rip`, through the loop and its cache. */
 static void run_at(u64 rip, u64 count)
@@ -52,10 +48,10 @@ static void a_store_changes_what_follows_it(void **state)
         memcpy(code + 2, &target, 4);
         code[6] = 0x48;
         code[7 + distance] = 0x40;
-        write_code(CODE, code, sizeof code);
+        put_bytes(CODE, code, sizeof code);
         u8 original = 0x40;
         for (unsigned n = 0; n < 3; n++) { /* decoded afresh, then cached, then cached over again */
-            write_code(target, &original, 1);
+            put_bytes(target, &original, 1);
             set(RAX, 100);
             run_at(CODE, 2 + distance);
             assert_reg(RAX, 99);
@@ -489,7 +485,7 @@ static void more_code_than_the_cache_holds(void **state)
         memset(code, 0x90, sizeof code);
         code[0] = 0xb8; /* mov eax, n */
         memcpy(code + 1, &n, 4);
-        write_code(FIRST + n * BLOCK, code, sizeof code);
+        put_bytes(FIRST + n * BLOCK, code, sizeof code);
     }
     for (unsigned round = 0; round < 2; round++)
         for (u32 n = 0; n < COUNT; n++) {

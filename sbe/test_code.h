@@ -100,6 +100,10 @@ static inline void load(const u8 *bytes, size_t count)
     v->cpu.rip = CODE;
 }
 
+/* Writes memory as a device does: decoded code and translations follow. */
+static inline void put_bytes(u64 at, const u8 *bytes, unsigned count) { phys_write(vm, gpa(at), bytes, count); }
+#define PUT(at, ...) put_bytes(at, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
+
 /* Executes one instruction without delivering its fault. */
 static inline enum exec step(void)
 {
