@@ -67,10 +67,8 @@ void vm_reset(struct vm *vm)
 {
     for (unsigned n = 0; n < vm->vcpu_count; n++) {
         struct vcpu *v = vm->vcpu[n];
-        u64 icount = v->cpu.icount; /* time goes on */
         fpu_park(v);
         cpu_reset(&v->cpu, vm->config.model);
-        v->cpu.icount = icount;
         v->cpu.tsc_offset = -(s64)vm_tsc(vm); /* the TSC starts anew (SDM vol. 3, table 9-1) */
         tlb_flush(v);
         vcpu_update_mode(v);

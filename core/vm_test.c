@@ -430,6 +430,22 @@ static void a_reset_keeps_memory_and_time(void **state)
     assert_reg(RAX, 2);
 }
 
+static void a_reset_forgets_translations(void **state)
+{
+    (void)state;
+    u8 byte = 0;
+    enter(CODE_64);
+    store64(TABLES + 0x3000 + 8 * (DATA >> PAGE_SHIFT), (DATA + PAGE_SIZE) | 3);
+    tlb_flush(v);
+    *ram(DATA) = 0x11;
+    *ram(DATA + PAGE_SIZE) = 0x22;
+    assert_true(mem_read8(v, DATA, &byte));
+    assert_int_equal(byte, 0x22);
+    vm_reset(vm);
+    assert_true(mem_read8(v, DATA, &byte));
+    assert_int_equal(byte, 0x11);
+}
+
 static void machines_that_cannot_be(void **state)
 {
     (void)state;
@@ -480,6 +496,7 @@ int main(void)
         cmocka_unit_test(budgets_are_exact),
         cmocka_unit_test(triple_faults),
         cmocka_unit_test(a_reset_keeps_memory_and_time),
+        cmocka_unit_test(a_reset_forgets_translations),
         cmocka_unit_test(machines_that_cannot_be),
         cmocka_unit_test(the_host_asks_to_stop),
     };
