@@ -5,20 +5,15 @@
 #include "core/status.h"
 #include "core/vcpu.h"
 
-enum stop {
-    STOP_BUDGET,   /* cpu.icount >= stop_at, or kicked: look at interrupts, timers, requests */
-    STOP_HALTED,   /* HLT: nothing to execute until an interrupt */
-    STOP_SHUTDOWN, /* triple fault */
-};
-
 struct engine {
     const char *name;
     const char *summary; /* one line for --help */
     enum status (*create)(struct vcpu *v);
     void (*destroy)(struct vcpu *v);
-    /* Executes until v->cpu.icount >= v->stop_at at the latest, delivering the guest's own exceptions on the way. On
-     * return the complete state is in v->cpu, at an instruction boundary. */
-    enum stop (*run)(struct vcpu *v);
+    /* Executes until v->cpu.icount >= v->stop_at, delivering the guest's own exceptions on the way. vcpu_kick() makes it end
+     * at the next boundary, and is called for all that the run loop must look at: halts, shutdown, devices. On return the
+     * complete state is in v->cpu, at an instruction boundary; cpu.activity says whether there is more to execute. */
+    void (*run)(struct vcpu *v);
 };
 
 extern const struct engine engine_interp; /* sbe/interp.h */

@@ -417,7 +417,7 @@ static bool rf_has_served(struct vcpu *v)
     return !v->stepping;
 }
 
-static enum stop interp_run(struct vcpu *v)
+static void interp_run(struct vcpu *v)
 {
     while (v->cpu.icount < v->stop_at) {
         if (__builtin_expect(v->stepping, 0) && !rf_has_served(v)) {
@@ -432,9 +432,6 @@ static enum stop interp_run(struct vcpu *v)
             execute_run(v, run, count);
     }
     v->vm->stats.engine_exits++;
-    if (v->cpu.activity == ACTIVITY_SHUTDOWN)
-        return STOP_SHUTDOWN;
-    return v->cpu.activity == ACTIVITY_HALTED ? STOP_HALTED : STOP_BUDGET;
 }
 
 const struct engine engine_interp = {

@@ -17,16 +17,13 @@ static struct vm *whole, *sliced, *stepped;
 
 /* ---- An engine that executes each instruction by itself ----------------------------------------- */
 
-static enum stop run_stepping(struct vcpu *vcpu)
+static void run_stepping(struct vcpu *vcpu)
 {
     while (vcpu->cpu.icount < vcpu->stop_at) {
         vcpu->stepping = true;
         interp_step(vcpu);
         fpu_park(vcpu);
     }
-    if (vcpu->cpu.activity == ACTIVITY_SHUTDOWN)
-        return STOP_SHUTDOWN;
-    return vcpu->cpu.activity == ACTIVITY_HALTED ? STOP_HALTED : STOP_BUDGET;
 }
 
 static struct engine engine_stepping;
