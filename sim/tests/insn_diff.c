@@ -220,25 +220,42 @@ static void make_batch(struct batch *b, struct random *r, unsigned row, enum cod
         b->count++;
 }
 
+/* How many cases the reference that has executed fewest still lacks of `wanted`, given what it had `before`. */
+static unsigned missing_cases(const struct run *run, unsigned row, const bool *on, const u64 *before, unsigned wanted)
+{
+    u64 most = 0;
+    for (unsigned ref = 0; ref < REF_COUNT; ref++) {
+        u64 done = run->executed[row][ref] - before[ref];
+        if (on[ref] && done < wanted && wanted - done > most)
+            most = wanted - done;
+    }
+    return (unsigned)most;
+}
+
 static void run_row_mode(struct run *run, unsigned row, enum code_mode mode)
 {
     struct random r = {run->options.seed * 0x2545f4914f6cdd1dull + row * 4 + mode};
     bool on[REF_COUNT], any = false;
-    for (unsigned ref = 0; ref < REF_COUNT; ref++)
+    u64 before[REF_COUNT];
+    for (unsigned ref = 0; ref < REF_COUNT; ref++) {
         any |= on[ref] = wanted_on(run, row, mode, (enum reference)ref);
-    for (unsigned left = any ? cases_in_mode(run, row) : 0; left;) {
+        before[ref] = run->executed[row][ref];
+    }
+    unsigned wanted = any ? cases_in_mode(run, row) : 0;
+    unsigned left = wanted;
+    for (unsigned batches = 0; left && batches < wanted; batches++) {
         make_batch(run->batch, &r, row, mode, left);
         if (!run->batch->count) {
             run->no_encoding[row] = true;
             return;
         }
-        left -= run->batch->count;
         for (unsigned ref = 0; ref < REF_COUNT; ref++)
             if (on[ref])
                 worker_start(run->workers[ref]);
         for (unsigned ref = 0; ref < REF_COUNT; ref++)
             if (on[ref])
                 judge(run, (enum reference)ref, worker_wait(run->workers[ref]));
+        left = missing_cases(run, row, on, before, wanted);
     }
 }
 
