@@ -84,15 +84,15 @@ void phys_watch_code(struct vm *vm, gpa_t at, unsigned size)
     vm->memory.frames[offset >> PAGE_SHIFT].code_lines |= line_mask(offset, size);
 }
 
-/* The instruction that is executing may be what has changed, or its page: if it repeats, it must be looked at anew after
- * this iteration, as it would be if the run happened to be cut here. */
+/* The instruction that is executing may be what has changed, or its page: if it repeats, it must be looked at anew
+ * after this iteration, as it would be if the run happened to be cut here. */
 static void kick_all(struct vm *vm)
 {
     for (unsigned n = 0; n < vm->vcpu_count; n++)
         vcpu_kick(vm->vcpu[n]);
 }
 
-/* Bytes of a watched frame have changed: decoded instructions there die, translations that derive from it are dropped. */
+/* Bytes of a frame with code have changed: decoded instructions of their lines die. */
 static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigned size)
 {
     if (!(frame->flags & FRAME_CODE) || !(frame->code_lines & line_mask(offset, size)))
@@ -197,7 +197,8 @@ void phys_write(struct vm *vm, gpa_t to, const void *from, unsigned size)
 /* ---- Translation -------------------------------------------------------------------------------- */
 
 /* Remembers a translation, for what it proves: reads, writes (if D is set), or fetches. */
-static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk, enum access access, enum tlb_rights rights)
+static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk, enum access access,
+                     enum tlb_rights rights)
 {
     struct vm *vm = v->vm;
     u64 offset = physmem_offset(&vm->memory, walk->page);

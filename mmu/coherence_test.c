@@ -1,6 +1,6 @@
-/* Translation is coherent (ARCHITECTURE.md): after any history of writes to page tables, by any way, of accesses, flushes
- * and changes of mode, an access gives what a walk of the tables as they are now gives. A second memory, changed by the
- * reference walk and plain copies alone, says what everything must be. */
+/* Translation is coherent (ARCHITECTURE.md): after any history of writes to page tables, by any way, of accesses,
+ * flushes and changes of mode, an access gives what a walk of the tables as they are now gives. A second memory,
+ * changed by the reference walk and plain copies alone, says what everything must be. */
 #include "core/test_machine.h"
 #include "mmu/access.h"
 #include "mmu/reference_walk.h"
@@ -358,7 +358,8 @@ static void do_change_mode(void)
     c->rflags = FLAG_FIXED | (chance(&d, 30) ? FLAG_AC : 0);
     if (chance(&d, 30)) {
         c->cr0 = (c->cr0 & ~(u64)CR0_WP) | (chance(&d, 60) ? CR0_WP : 0);
-        c->cr4 = (c->cr4 & ~(u64)(CR4_SMEP | CR4_SMAP)) | (chance(&d, 25) ? CR4_SMEP : 0) | (chance(&d, 25) ? CR4_SMAP : 0);
+        c->cr4 &= ~(u64)(CR4_SMEP | CR4_SMAP);
+        c->cr4 |= (chance(&d, 25) ? CR4_SMEP : 0) | (chance(&d, 25) ? CR4_SMAP : 0);
         c->efer = (c->efer & ~(u64)EFER_NXE) | (chance(&d, 80) ? EFER_NXE : 0);
         tlb_flush(v);
     }
@@ -373,8 +374,8 @@ static void do_flush(void)
 }
 
 static const struct { void (*run)(void); unsigned weight; } operations[] = {
-    {do_read, 300}, {do_write, 110}, {do_operand, 40}, {do_fetch, 100}, {do_probe, 20}, {do_dma, 30}, {do_watch_code, 15},
-    {do_load_cr3, 6}, {do_change_mode, 25}, {do_flush, 4},
+    {do_read, 300}, {do_write, 110}, {do_operand, 40}, {do_fetch, 100}, {do_probe, 20}, {do_dma, 30},
+    {do_watch_code, 15}, {do_load_cr3, 6}, {do_change_mode, 25}, {do_flush, 4},
 };
 
 static void one_operation(void)

@@ -1,11 +1,7 @@
 /* Where RAM lies, at every border; what loaders may do. */
 #include "mmu/physmem.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "core/test_machine.h"
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
@@ -155,6 +151,48 @@ static void loads_kill_decoded_code(void **state)
     }
 }
 
+/* Accesses by way of the TLB know the same map: linear = physical here. */
+static void accesses_beyond_4_gib(void **state)
+{
+    (void)state;
+    struct machine *big = machine_with_ram(6ull << 30);
+    mode_long(big);
+    const u64 gib = 1ull << 30, pdpt = PML4 + 0x1000;
+    for (u64 n = 0; n < 8; n++)
+        put(big, pdpt + 8 * n, n * gib | 0x87, 8);
+    big->vm.config.model = cpu_model_find("max"); /* with 1 GiB pages */
+    tlb_flush(&big->v);
+    static const struct { u64 linear, offset; } places[] = {
+        {0x1234, 0x1234}, {(3ull << 30) - 8, (3ull << 30) - 8}, {4ull << 30, 3ull << 30},
+        {(7ull << 30) - 8, (6ull << 30) - 8}, {0x123456788, 0xe3456788},
+    };
+    for (size_t n = 0; n < ARRAY_LEN(places); n++)
+        for (unsigned warm = 0; warm < 2; warm++) {
+            u64 value = 0x1111111111111111 * (n + 1) + warm, got = 0;
+            assert_true(mem_write64(&big->v, places[n].linear, value));
+            memcpy(&got, big->vm.memory.ram + places[n].offset, 8);
+            assert_int_equal(got, value);
+            /* A slow access by way of the warm TLB entry finds the same physical address. */
+            assert_true(mem_write_slow(&big->v, places[n].linear, &value, 8, TLB_SUPERVISOR));
+            memcpy(&got, big->vm.memory.ram + places[n].offset, 8);
+            assert_int_equal(got, value);
+            const u8 *host;
+            gpa_t page;
+            assert_true(mem_fetch_page(&big->v, places[n].linear, &host, &page));
+            assert_int_equal(page.raw, places[n].linear & ~(u64)PAGE_MASK);
+            assert_ptr_equal(host, big->vm.memory.ram + (places[n].offset & ~(u64)PAGE_MASK));
+        }
+    u64 got = 0;
+    put(big, 3 * gib - 4, 0x44332211, 4);
+    assert_true(mem_read64(&big->v, 3 * gib - 4, &got)); /* into the hole */
+    assert_int_equal(got, 0xffffffff44332211);
+    assert_true(mem_read64(&big->v, 4 * gib - 4, &got)); /* out of it */
+    assert_int_equal(got, 0x33333333ffffffff + (1ull << 32));
+    assert_true(mem_read64(&big->v, 7 * gib, &got)); /* past the end */
+    assert_int_equal(got, ~0ull);
+    machine_free(big);
+}
+
 static void refused_by_the_host(void **state)
 {
     (void)state;
@@ -173,6 +211,7 @@ int main(void)
         cmocka_unit_test_teardown(ranges_that_are_ram, destroy),
         cmocka_unit_test_teardown(loads_copy_all_or_nothing, destroy),
         cmocka_unit_test_teardown(loads_kill_decoded_code, destroy),
+        cmocka_unit_test(accesses_beyond_4_gib),
         cmocka_unit_test(refused_by_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,8 +69,8 @@ static bool level_may_be_large(const struct vcpu *v, const struct level *level)
     }
 }
 
-/* Without the PAT, its bit of a leaf is reserved wherever any bits are: 32-bit paging has none without CR4.PSE (SDM vol. 3,
- * 4.3). */
+/* Without the PAT, its bit of a leaf is reserved wherever any bits are: 32-bit paging has none without CR4.PSE (SDM
+ * vol. 3, 4.3). */
 static u64 pat_bit_reserved(const struct vcpu *v, const struct format *f, const struct level *level, bool large)
 {
     if (model_has(v->vm->config.model, FEAT_PAT) || (f->entry_bytes == 4 && !(v->cpu.cr4 & CR4_PSE)))

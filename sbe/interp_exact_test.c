@@ -1,6 +1,6 @@
-/* Exactness (ARCHITECTURE.md): where a run is cut never shows, and neither does the path that executes it. Random programs
- * that modify themselves, fault, single-step, halt and take interrupts run three times: at one go, in random slices, and
- * instruction by instruction. All three must end in the same state. */
+/* Exactness (ARCHITECTURE.md): where a run is cut never shows, and neither does the path that executes it. Random
+ * programs that modify themselves, fault, single-step, halt and take interrupts run three times: at one go, in random
+ * slices, and instruction by instruction. All three must end in the same state. */
 #include "sbe/fpu.h"
 #include "sbe/interp.h"
 
@@ -124,7 +124,8 @@ static void emit_stack(enum code_mode mode)
 /* push imm; popf: TF in one of four. */
 static void emit_flags(enum code_mode mode)
 {
-    EMIT(0x68, (u8)(any() & 0xd5), (u8)((chance(&d, 25) ? 1 : 0) | (chance(&d, 80) ? 2 : 0) | (chance(&d, 20) ? 4 : 0)));
+    u8 tf = chance(&d, 25) ? 1 : 0, interrupt = chance(&d, 80) ? 2 : 0, df = chance(&d, 20) ? 4 : 0;
+    EMIT(0x68, (u8)(any() & 0xd5), (u8)(tf | interrupt | df));
     if (mode != CODE_16)
         EMIT(0, 0);
     EMIT(0x9d);
@@ -225,8 +226,8 @@ static void put_handlers(enum code_mode mode)
             v->cpu.seg[s].selector = 16;
 }
 
-/* 8259A at vectors 0x20 and 0x28, everything unmasked, automatic EOI; an interrupt of HPET timer 0 every 70 ns; DMA that
- * overwrites code, whenever the program asks for it. */
+/* 8259A at vectors 0x20 and 0x28, everything unmasked, automatic EOI; an interrupt of HPET timer 0 every 70 ns; DMA
+ * that overwrites code, whenever the program asks for it. */
 static void put_board(void)
 {
     static const u16 writes[][2] = {

@@ -124,8 +124,8 @@ static void string_stores_and_dma(void **state)
     }
 }
 
-/* REP MOVSB over its own bytes. What happens must not depend on where the run is cut: each iteration fetches anew. In one
- * page, and across two. */
+/* REP MOVSB over its own bytes. What happens must not depend on where the run is cut: each iteration fetches anew. In
+ * one page, and across two. */
 static void a_string_store_over_itself(void **state)
 {
     (void)state;
