@@ -206,6 +206,26 @@ static void fault_in_new_task(void **state)
     assert_int_equal(get(m, 0x7800 - 12, 4), HANDLER);
 }
 
+/* SDM vol. 3, table 7-1: the stack is checked before the code, the code before the data. */
+static void order_of_checks_in_new_task(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    task_b(m);
+    put(m, TSS_B + 0x4c, ABSENT_CODE, 2);
+    put(m, TSS_B + 0x50, READ_ONLY, 2);
+    put(m, TSS_B + 0x54, EXECUTE_ONLY, 2);
+    struct cpu before = m->v.cpu;
+    struct far_request r = far_call(TSS_B_SEL);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_TS, READ_ONLY);
+    m->v.cpu = before;
+    gdt_set(m, TSS_B_SEL, make_descriptor(TSS_B, 0x67, SEG_P | SYS_TSS32));
+    put(m, TSS_B + 0x50, DATA0, 2);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_NP, ABSENT_CODE);
+}
+
 /* Identity-maps 2 MiB for PAE, but for one page that goes to `elsewhere`. The tables begin at `at`: PDPT, PD, PT. */
 static void pae_tables(struct machine *m, u64 at, u64 page, u64 elsewhere)
 {
@@ -391,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(call_gate_copies_parameters), T(call_gate_checks), T(direct_transfer_checks), T(long_call_gate),
         T(task_call_and_return), T(task_jump), T(task_gate_takes_error_code), T(fault_in_new_task),
+        T(order_of_checks_in_new_task),
         T(task_switch_changes_pdptes_last), T(short_tss_changes_nothing), T(faults_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

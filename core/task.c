@@ -222,7 +222,8 @@ static bool task_load_ss(struct vcpu *v, u16 selector)
     return true;
 }
 
-/* Qualifies the new task's segment registers, in its own context. */
+/* Qualifies the new task's segment registers, in its own context and in the order of the P6 family (SDM vol. 3, table
+ * 7-1): SS before CS. */
 static bool task_load_segments(struct vcpu *v, const struct task_state *t)
 {
     static const u8 data_segments[] = {SEG_DS, SEG_ES, SEG_FS, SEG_GS};
@@ -233,7 +234,7 @@ static bool task_load_segments(struct vcpu *v, const struct task_state *t)
             segment_load_real(v, (enum seg)k, t->seg[k]);
         return true;
     }
-    if (!task_load_cs(v, t->seg[SEG_CS]) || !task_load_ss(v, t->seg[SEG_SS]))
+    if (!task_load_ss(v, t->seg[SEG_SS]) || !task_load_cs(v, t->seg[SEG_CS]))
         return false;
     for (unsigned k = 0; k < ARRAY_LEN(data_segments); k++)
         if (!segment_load_data(v, (enum seg)data_segments[k], t->seg[data_segments[k]], VEC_TS))
