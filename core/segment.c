@@ -205,7 +205,9 @@ void segments_drop(struct vcpu *v, unsigned cpl)
     for (unsigned k = 0; k < ARRAY_LEN(data_segments); k++) {
         struct segment *s = &v->cpu.seg[data_segments[k]];
         bool conforming = (s->attributes & (SEG_CODE | SEG_EXPAND_DOWN)) == (SEG_CODE | SEG_EXPAND_DOWN);
-        if (!(s->attributes & SEG_UNUSABLE) && !conforming && seg_dpl(s) < cpl)
+        if (s->attributes & SEG_UNUSABLE)
+            s->selector = 0; /* null already; a base that 64-bit mode gave it stays */
+        else if (!conforming && seg_dpl(s) < cpl)
             *s = segment_null(0);
     }
 }

@@ -114,7 +114,8 @@ bool segment_load_data(struct vcpu *v, enum seg seg, u16 selector, enum vector v
 /* Sets a segment register in real or v86 mode: base = selector << 4. v86: limit 0xffff and DPL 3. Real: the limit stays
  * what it was (SDM vol. 3, 9.9.1). Does not recompute the mode. */
 void segment_load_real(struct vcpu *v, enum seg seg, u16 selector);
-/* Nulls data segments that the privilege level `cpl` may not keep after a return to it (SDM vol. 2, "RET"). */
+/* Nulls data segments that the privilege level `cpl` may not keep after a return to it, and clears the RPL of null
+ * selectors (SDM vol. 2, "RET"). */
 void segments_drop(struct vcpu *v, unsigned cpl);
 
 /* LLDT and the LDT field of a TSS: `vector` for all but absence, which is `absent`(selector). */

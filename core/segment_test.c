@@ -196,6 +196,26 @@ static void null_ss_in_long_mode(void **state)
     assert_int_equal(segment_load(&m->v, SEG_SS, 3), EXEC_FAULT);
 }
 
+/* SDM vol. 2, RET: on a return to an outer level. */
+static void data_segments_of_an_outer_level(void **state)
+{
+    struct machine *m = *state;
+    mode_long(m);
+    struct cpu *c = &m->v.cpu;
+    assert_int_equal(segment_load(&m->v, SEG_DS, DATA0), EXEC_NEXT);
+    assert_int_equal(segment_load(&m->v, SEG_ES, DATA3), EXEC_NEXT);
+    assert_int_equal(segment_load(&m->v, SEG_FS, CONFORMING), EXEC_NEXT);
+    assert_int_equal(segment_load(&m->v, SEG_GS, 3), EXEC_NEXT);
+    c->seg[SEG_GS].base = 0x123456789000;
+    segments_drop(&m->v, 3);
+    assert_int_equal(c->seg[SEG_DS].selector, 0);
+    assert_true(c->seg[SEG_DS].attributes & SEG_UNUSABLE);
+    assert_int_equal(c->seg[SEG_ES].selector, DATA3);
+    assert_int_equal(c->seg[SEG_FS].selector, CONFORMING);
+    assert_int_equal(c->seg[SEG_GS].selector, 0); /* a null selector loses its RPL, not its base */
+    assert_int_equal(c->seg[SEG_GS].base, 0x123456789000);
+}
+
 static void local_descriptor_table(void **state)
 {
     struct machine *m = *state;
@@ -267,7 +287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(real_mode_limit), T(real_mode_keeps_limit), T(null_stack_segment), T(expand_down), T(rights),
         T(linear_wraps), T(canonical_long),
-        T(loads_at_level_0), T(loads_at_level_3), T(accessed_bit), T(null_ss_in_long_mode), T(local_descriptor_table),
+        T(loads_at_level_0), T(loads_at_level_3), T(accessed_bit), T(null_ss_in_long_mode),
+        T(data_segments_of_an_outer_level), T(local_descriptor_table),
         T(task_register), T(task_register_long), T(stack_16_wraps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
