@@ -260,6 +260,9 @@ enum exec fpu_fault(struct vcpu *v, u32 vector)
 
 enum exec fpu_operand_fault(struct vcpu *v, const struct insn *i)
 {
-    bool raises = isa_rows[i->row].attributes & (A_WAITING | A_MMX);
+    const struct isa_row *row = &isa_rows[i->row];
+    /* CVTPI2PS and CVTPI2PD of memory name no mm register. */
+    bool mmx = (row->attributes & A_MMX) && isa_operands[row->operands[0]].kind != OPK_XREG;
+    bool raises = (row->attributes & A_WAITING) || mmx;
     return raises && fpu_x87_pending(v) ? fpu_fault(v, VEC_MF) : EXEC_FAULT;
 }

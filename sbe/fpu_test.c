@@ -199,6 +199,7 @@ static void pending_exception_precedes_operand_fault(void **state)
     assert_fault(&h, RUN(&h, 0x0f, 0x7f, 0x07), VEC_MF); /* MOVQ [edi], mm0 */
     assert_fault(&h, RUN(&h, 0x0f, 0xf7, 0xc7), VEC_MF); /* MASKMOVQ mm0, mm7 (1.0: its last byte is stored) */
     assert_fault(&h, RUN(&h, 0x0f, 0x28, 0x07), VEC_GP); /* MOVAPS xmm0, [edi] has nothing to do with the x87 */
+    assert_fault(&h, RUN(&h, 0x66, 0x0f, 0x2a, 0x07), VEC_GP); /* CVTPI2PD xmm0, [edi] neither */
     harness_destroy(&h);
 }
 
