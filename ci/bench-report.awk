@@ -145,7 +145,7 @@ END {
     if (wrong) exit 1
     text = folder "/bench.txt"; data = folder "/bench.json"; plot = folder "/bench.dat"
     printf "Processor time, in multiples of the same machine code run natively: smaller is better; 1 is native. Median of %d round%s.\n", \
-        rounds, rounds > 1 ? "s" : "" > text
+        rounds, (rounds > 1 ? "s" : "") > text
     printf "%s, %s. MIPS: million guest instructions a second in the interpreter.\n\n", processor, host > text
     table(32)
     table(64)
