@@ -47,6 +47,13 @@ static void enter_handler(struct vcpu *v, u32 clear)
     vcpu_update_mode(v);
 }
 
+/* Room on `s` for a frame of `count` values and the error code, and a valid target: what comes before the first push. */
+static bool frame_admit(struct vcpu *v, const struct stack *s, const struct delivery *d, struct code_target *t,
+                        unsigned count, unsigned size)
+{
+    return code_target_admit(v, t, s, count + d->event->has_error, size);
+}
+
 static bool frame_put(struct vcpu *v, struct stack *s, const struct delivery *d, unsigned size)
 {
     bool ok = stack_put(v, s, d->rflags, size) && stack_put(v, s, v->cpu.seg[SEG_CS].selector, size) &&
@@ -65,11 +72,13 @@ static bool vector_table_enter(struct vcpu *v, u64 table, const struct delivery 
     struct stack s = stack_current(v);
     if (!mem_read32_sys(v, table + d->event->vector * 4u, &entry))
         return false;
-    if (!stack_put(v, &s, flags, 2) || !stack_put(v, &s, v->cpu.seg[SEG_CS].selector, 2) ||
-        !stack_put(v, &s, d->rip, 2))
+    if (!stack_room(v, &s, 3, 2))
         return false;
     if (!cpu_v86(&v->cpu) && (entry & 0xffff) > v->cpu.seg[SEG_CS].limit)
         return fault_false(v, VEC_GP, 0);
+    if (!stack_put(v, &s, flags, 2) || !stack_put(v, &s, v->cpu.seg[SEG_CS].selector, 2) ||
+        !stack_put(v, &s, d->rip, 2))
+        return false;
     segment_load_real(v, SEG_CS, (u16)(entry >> 16));
     v->cpu.rip = entry & 0xffff;
     stack_commit(v, &s);
@@ -169,7 +178,7 @@ static bool deliver_from_v86(struct vcpu *v, const struct delivery *d, const str
     struct stack s;
     if (t->cpl != 0)
         return fault_false(v, VEC_GP, selector_error(t->selector));
-    if (!task_inner_stack(v, 0, 0, &s))
+    if (!task_inner_stack(v, 0, 0, &s) || !frame_admit(v, &s, d, t, ARRAY_LEN(order) + 5, g->size))
         return false;
     for (unsigned k = 0; k < ARRAY_LEN(order); k++)
         if (!stack_put(v, &s, v->cpu.seg[order[k]].selector, g->size))
@@ -185,14 +194,15 @@ static bool deliver_from_v86(struct vcpu *v, const struct delivery *d, const str
 static bool deliver_inner(struct vcpu *v, const struct delivery *d, const struct event_gate *g, struct code_target *t)
 {
     struct stack s;
-    return task_inner_stack(v, t->cpl, 0, &s) && stack_put(v, &s, v->cpu.seg[SEG_SS].selector, g->size) &&
-           stack_put(v, &s, v->cpu.gpr[RSP], g->size) && frame_put(v, &s, d, g->size) && code_target_enter(v, t, &s);
+    return task_inner_stack(v, t->cpl, 0, &s) && frame_admit(v, &s, d, t, 5, g->size) &&
+           stack_put(v, &s, v->cpu.seg[SEG_SS].selector, g->size) && stack_put(v, &s, v->cpu.gpr[RSP], g->size) &&
+           frame_put(v, &s, d, g->size) && code_target_enter(v, t, &s);
 }
 
 static bool deliver_same(struct vcpu *v, const struct delivery *d, const struct event_gate *g, struct code_target *t)
 {
     struct stack s = stack_current(v);
-    return frame_put(v, &s, d, g->size) && code_target_enter(v, t, &s);
+    return frame_admit(v, &s, d, t, 3, g->size) && frame_put(v, &s, d, g->size) && code_target_enter(v, t, &s);
 }
 
 static bool deliver_protected(struct vcpu *v, const struct delivery *d)
@@ -248,8 +258,8 @@ static bool deliver_long(struct vcpu *v, const struct delivery *d)
     s.wide = true;
     s.mask = UINT64_MAX;
     s.sp &= ~15ull;
-    if (!stack_put(v, &s, v->cpu.seg[SEG_SS].selector, 8) || !stack_put(v, &s, v->cpu.gpr[RSP], 8) ||
-        !frame_put(v, &s, d, 8) || !code_target_enter(v, &t, &s))
+    if (!frame_admit(v, &s, d, &t, 5, 8) || !stack_put(v, &s, v->cpu.seg[SEG_SS].selector, 8) ||
+        !stack_put(v, &s, v->cpu.gpr[RSP], 8) || !frame_put(v, &s, d, 8) || !code_target_enter(v, &t, &s))
         return false;
     enter_handler(v, gate_clears(&g));
     return true;

@@ -81,9 +81,14 @@ void code_target_commit(struct vcpu *v, const struct code_target *t)
     v->cpu.rip = t->rip;
 }
 
+bool code_target_admit(struct vcpu *v, struct code_target *t, const struct stack *s, unsigned count, unsigned size)
+{
+    return stack_room(v, s, count, size) && code_target_check(v, t);
+}
+
 bool code_target_enter(struct vcpu *v, struct code_target *t, struct stack *s)
 {
-    if (!code_target_check(v, t) || !stack_touch(v, s) || !code_target_touch(v, t))
+    if (!stack_touch(v, s) || !code_target_touch(v, t))
         return false;
     code_target_commit(v, t);
     stack_commit(v, s);
@@ -150,6 +155,8 @@ static enum exec call_gate_inner(struct vcpu *v, const struct call_gate *g, stru
     for (unsigned k = 0; k < g->parameters; k++)
         if (!stack_read(v, k * g->size, &parameters[k], g->size))
             return EXEC_FAULT;
+    if (!code_target_admit(v, t, &s, g->parameters + 4u, g->size))
+        return EXEC_FAULT;
     if (!stack_put(v, &s, v->cpu.seg[SEG_SS].selector, g->size) || !stack_put(v, &s, v->cpu.gpr[RSP], g->size))
         return EXEC_FAULT;
     for (unsigned k = g->parameters; k-- > 0;)
@@ -167,7 +174,8 @@ static enum exec call_same(struct vcpu *v, struct code_target *t, unsigned size,
         s.wide = true;
         s.mask = UINT64_MAX;
     }
-    if (!stack_put(v, &s, v->cpu.seg[SEG_CS].selector, size) || !stack_put(v, &s, next_rip, size))
+    if (!code_target_admit(v, t, &s, 2, size) || !stack_put(v, &s, v->cpu.seg[SEG_CS].selector, size) ||
+        !stack_put(v, &s, next_rip, size))
         return EXEC_FAULT;
     return code_enter_with_stack(v, t, &s);
 }
@@ -257,26 +265,33 @@ static enum exec far_protected(struct vcpu *v, const struct far_request *r)
 }
 
 /* Real-address and v86 mode. */
-static enum exec enter_real(struct vcpu *v, u16 selector, u64 offset)
+static bool real_target_check(struct vcpu *v, u64 offset)
 {
     u32 limit = cpu_v86(&v->cpu) ? 0xffff : v->cpu.seg[SEG_CS].limit;
-    if (offset > limit)
-        return fault_gp(v, 0);
+    return offset <= limit || fault_false(v, VEC_GP, 0);
+}
+
+static void enter_real(struct vcpu *v, u16 selector, u64 offset)
+{
     segment_load_real(v, SEG_CS, selector);
     v->cpu.rip = offset;
-    return EXEC_JUMP;
+}
+
+static bool call_real(struct vcpu *v, const struct far_request *r)
+{
+    struct stack s = stack_current(v);
+    if (!stack_room(v, &s, 2, r->opsize) || !real_target_check(v, r->offset) ||
+        !stack_put(v, &s, v->cpu.seg[SEG_CS].selector, r->opsize) || !stack_put(v, &s, r->next_rip, r->opsize))
+        return false;
+    stack_commit(v, &s);
+    return true;
 }
 
 static enum exec far_real(struct vcpu *v, const struct far_request *r)
 {
-    struct stack s = stack_current(v);
-    if (r->kind == FAR_CALL &&
-        (!stack_put(v, &s, v->cpu.seg[SEG_CS].selector, r->opsize) || !stack_put(v, &s, r->next_rip, r->opsize)))
+    if (!(r->kind == FAR_CALL ? call_real(v, r) : real_target_check(v, r->offset)))
         return EXEC_FAULT;
-    if (enter_real(v, r->selector, r->offset) == EXEC_FAULT)
-        return EXEC_FAULT;
-    if (r->kind == FAR_CALL)
-        stack_commit(v, &s);
+    enter_real(v, r->selector, r->offset);
     vcpu_update_mode(v);
     return EXEC_JUMP;
 }
@@ -337,7 +352,7 @@ static bool return_with_stack(struct vcpu *v, const struct return_frame *f, stru
 {
     struct stack s;
     bool outer = t->cpl > v->cpu.cpl;
-    if (!return_stack_read(v, f, t, &s))
+    if (!return_stack_read(v, f, t, &s) || !code_target_check(v, t))
         return false;
     s.sp += release;
     if (!code_target_enter(v, t, &s))
@@ -349,8 +364,9 @@ static bool return_with_stack(struct vcpu *v, const struct return_frame *f, stru
 
 static enum exec return_real(struct vcpu *v, const struct return_frame *f, unsigned frame_bytes)
 {
-    if (enter_real(v, f->cs, f->rip) == EXEC_FAULT)
+    if (!real_target_check(v, f->rip))
         return EXEC_FAULT;
+    enter_real(v, f->cs, f->rip);
     stack_adjust(v, frame_bytes);
     return EXEC_JUMP;
 }

@@ -44,11 +44,14 @@ struct code_target {
 bool code_target_read(struct vcpu *v, u16 selector, enum code_rule rule, u64 rip, struct code_target *t);
 /* Limit or canonical check of rip: #GP(0). */
 bool code_target_check(struct vcpu *v, struct code_target *t);
+/* What comes before the first push of a frame of `count` values of `size` bytes: #SS(s->error) unless the stack has room
+ * for all of it, then the check of rip (SDM vol. 2, CALL and INT n). */
+bool code_target_admit(struct vcpu *v, struct code_target *t, const struct stack *s, unsigned count, unsigned size);
 /* Sets the accessed bit: the last step that can fault. */
 bool code_target_touch(struct vcpu *v, struct code_target *t);
 /* Loads CS, CPL and RIP. The caller recomputes the mode. */
 void code_target_commit(struct vcpu *v, const struct code_target *t);
-/* All three, with the stack `s` that the frame is on: false with nothing changed, or CS, SS, CPL, RIP and RSP change
+/* The last two, with the stack `s` that the frame is on: false with nothing changed, or CS, SS, CPL, RIP and RSP change
  * together. The caller recomputes the mode. */
 bool code_target_enter(struct vcpu *v, struct code_target *t, struct stack *s);
 

@@ -277,6 +277,43 @@ static void short_tss_changes_nothing(void **state)
     assert_int_equal(descriptor_type(gdt_get(m, TSS_B_SEL)), SYS_TSS32);
 }
 
+/* Room on the stack and the target are checked before the first push: a frame is written whole or not at all. */
+static void faults_leave_no_frame(void **state)
+{
+    struct machine *m = *state;
+    mode_protected(m);
+    memset(m->vm.memory.ram + KERNEL_STACK - 64, 0xee, 64);
+    const u64 untouched = 0xeeeeeeeeeeeeeeee;
+    gdt_set(m, GATE_SEL, make_gate(CODE16, 0x12345, SYS_CALL_GATE32, 3, 1)); /* beyond the limit */
+    idt_set(m, 0x40, make_gate(CODE16, 0x12345, SYS_INTERRUPT_GATE32, 3, 0));
+    struct far_request r = {.kind = FAR_CALL, .selector = CODE16, .offset = 0x10000, .opsize = 4};
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+    assert_int_equal(exception_software(&m->v, 0x40, EVENT_SOFTWARE, CALLER), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 8), untouched);
+    enter_user(m);
+    r = far_call(GATE_SEL | 3);
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+    assert_int_equal(exception_software(&m->v, 0x40, EVENT_SOFTWARE, CALLER), EXEC_FAULT);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 8), untouched);
+    /* Both wrong: the stack comes first. It has room for all but the last of five values. */
+    gdt_set(m, DATA0, make_descriptor(0, KERNEL_STACK - 17, SEG_DB | SEG_P | SEG_S | 0x6));
+    assert_int_equal(exception_software(&m->v, 0x40, EVENT_SOFTWARE, CALLER), EXEC_FAULT);
+    assert_fault(m, VEC_SS, DATA0);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 8), untouched);
+
+    m->v.cpu.cr0 &= ~(u64)CR0_PE;
+    m->v.cpu.cpl = 0;
+    mode_real(m);
+    m->v.cpu.gpr[RSP] = KERNEL_STACK;
+    r = (struct far_request){.kind = FAR_CALL, .selector = 0, .offset = 0x10000, .opsize = 4};
+    assert_int_equal(far_transfer(&m->v, &r), EXEC_FAULT);
+    assert_fault(m, VEC_GP, 0);
+    assert_int_equal(get(m, KERNEL_STACK - 8, 8), untouched);
+}
+
 static void long_call_gate(void **state)
 {
     struct machine *m = *state;
@@ -412,7 +449,7 @@ int main(void)
         T(call_gate_copies_parameters), T(call_gate_checks), T(direct_transfer_checks), T(long_call_gate),
         T(task_call_and_return), T(task_jump), T(task_gate_takes_error_code), T(fault_in_new_task),
         T(order_of_checks_in_new_task),
-        T(task_switch_changes_pdptes_last), T(short_tss_changes_nothing), T(faults_change_nothing),
+        T(task_switch_changes_pdptes_last), T(short_tss_changes_nothing), T(faults_leave_no_frame), T(faults_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

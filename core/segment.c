@@ -339,18 +339,26 @@ struct stack stack_current(const struct vcpu *v)
                           .rights = v->tlb.rights};
 }
 
+static bool stack_allows(const struct stack *s, u64 sp, unsigned size)
+{
+    if (s->wide)
+        return canonical(sp) && canonical(sp + size - 1);
+    return !(s->ss.attributes & SEG_UNUSABLE) && limit_allows(&s->ss, sp, size);
+}
+
+bool stack_room(struct vcpu *v, const struct stack *s, unsigned count, unsigned size)
+{
+    for (unsigned n = 1; n <= count; n++)
+        if (!stack_allows(s, (s->sp - n * size) & s->mask, size))
+            return fault_false(v, VEC_SS, s->error);
+    return true;
+}
+
 bool stack_put(struct vcpu *v, struct stack *s, u64 value, unsigned size)
 {
     u64 sp = (s->sp - size) & s->mask;
-    u64 linear = sp;
-    bool allowed;
-    if (s->wide) {
-        allowed = canonical(sp) && canonical(sp + size - 1);
-    } else {
-        allowed = !(s->ss.attributes & SEG_UNUSABLE) && limit_allows(&s->ss, sp, size);
-        linear = (u32)(s->ss.base + sp);
-    }
-    if (!allowed)
+    u64 linear = s->wide ? sp : (u32)(s->ss.base + sp);
+    if (!stack_allows(s, sp, size))
         return fault_false(v, VEC_SS, s->error);
     if (!mem_write_slow(v, linear, &value, size, (enum tlb_rights)s->rights))
         return false;

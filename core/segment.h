@@ -160,6 +160,8 @@ struct stack {
 };
 /* The current stack of the vCPU. */
 struct stack stack_current(const struct vcpu *v);
+/* Limit or canonical checks of `count` pushes of `size` bytes, all before the first: #SS(error) recorded and false. */
+bool stack_room(struct vcpu *v, const struct stack *s, unsigned count, unsigned size);
 /* Pushes `size` bytes; #SS(error) or #PF recorded and false otherwise. */
 bool stack_put(struct vcpu *v, struct stack *s, u64 value, unsigned size);
 /* Sets the accessed bit of a new SS: the last step that can fault. */
