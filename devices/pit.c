@@ -8,8 +8,8 @@ static bool gate_triggered(const struct pit_channel *c) { return c->mode == 1 ||
 /* Ticks for which mode 3 holds its output high in each cycle of n. */
 static u32 high_half(u32 n) { return (n + 1) / 2; }
 
-/* Ticks since the cycle began, negative before. The cycle may have begun before power-up, as it were: when a half-cycle of
- * mode 3 is cut short by a longer count. */
+/* Ticks since the cycle began, negative before. The cycle may have begun before power-up, as it were: when a half-cycle
+ * of mode 3 is cut short by a longer count. */
 static s64 since_start(const struct pit_channel *c, u64 tick) { return (s64)(tick - c->start); }
 
 static u64 elapsed_at(const struct pit_channel *c, u64 tick)

@@ -1,8 +1,8 @@
 /* The board by itself: a program of port and memory-mapped accesses of every size, of time that passes, and of input.
  *
- * Two machines run it. The second is looked at more often: it stops and ticks between deadlines too, and now and then its
- * board is copied out, reset and copied back. Neither may show. After every tick the next deadline lies ahead, or the run
- * loop would not come out.
+ * Two machines run it. The second is looked at more often: it stops and ticks between deadlines too, and now and then
+ * its board is copied out, reset and copied back. Neither may show. After every tick the next deadline lies ahead, or
+ * the run loop would not come out.
  *
  * Input: operations, each a byte (bits 0..2 enum op, the others choices) and its arguments; see run_operation(). */
 #include "core/vm.h"
@@ -17,7 +17,9 @@
 #include <string.h>
 
 enum { RAM = 1 << 20, EVENTS_MAX = 64, ACCESS_MAX = 64 };
-enum op { OP_PORT_READ, OP_PORT_WRITE, OP_MEMORY_READ, OP_MEMORY_WRITE, OP_WAIT, OP_NEXT_EVENT, OP_INPUT, OP_PROCESSOR };
+enum op {
+    OP_PORT_READ, OP_PORT_WRITE, OP_MEMORY_READ, OP_MEMORY_WRITE, OP_WAIT, OP_NEXT_EVENT, OP_INPUT, OP_PROCESSOR
+};
 
 struct program {
     const uint8_t *at, *end;
@@ -95,9 +97,9 @@ static void wait_until(struct board *b, u64 until)
 
 static u16 port_argument(struct program *p, bool any)
 {
-    static const u16 known[] = {0x20, 0x21, 0xa0, 0xa1, 0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x80, 0x92,
-                                0xf0, 0xf4, 0x00, 0xc0, 0x4d0, 0xcf8, 0xcf9, 0xcfc, 0x3f8, 0x2f8, 0x3e8, 0x2e8, 0x540,
-                                0x550, 0x560, 0x600, 0xffff};
+    static const u16 known[] = {0x20,  0x21,  0xa0,  0xa1,  0x40,  0x41,  0x42,  0x43,  0x60,  0x61,  0x64,
+                                0x70,  0x71,  0x80,  0x92,  0xf0,  0xf4,  0x00,  0xc0,  0x4d0, 0xcf8, 0xcf9,
+                                0xcfc, 0x3f8, 0x2f8, 0x3e8, 0x2e8, 0x540, 0x550, 0x560, 0x600, 0xffff};
     if (any)
         return (u16)argument(p, 2);
     u8 choice = (u8)argument(p, 1);
@@ -106,7 +108,8 @@ static u16 port_argument(struct program *p, bool any)
 
 static gpa_t address_argument(struct program *p)
 {
-    static const u64 bases[] = {0xfee00000, 0xfec00000, 0xfed00000, 0xfedffff0, 0xfebffff8, 0xa0000, 0xfffc0, 0xffffff0};
+    static const u64 bases[] = {0xfee00000, 0xfec00000, 0xfed00000, 0xfedffff0,
+                                0xfebffff8, 0xa0000,    0xfffc0,    0xffffff0};
     u16 choice = (u16)argument(p, 2);
     return gpa(bases[choice >> 13] + (choice & 0x1fff));
 }
@@ -218,8 +221,9 @@ static void run(struct board *b, const uint8_t *data, size_t size)
         if (b->watched && random32(b) >> 28 == 0)
             copy_out_and_back(b);
         if (getenv("FUZZ_VERBOSE"))
-            fprintf(stderr, "%s at %zu now %llu deadline %llu hash %016llx log %016llx\n", b->watched ? "watched" : "plain",
-                    (size_t)(p.at - data), (unsigned long long)vm_now(vm), (unsigned long long)chipset_deadline(vm),
+            fprintf(stderr, "%s at %zu now %llu deadline %llu hash %016llx log %016llx\n",
+                    b->watched ? "watched" : "plain", (size_t)(p.at - data), (unsigned long long)vm_now(vm),
+                    (unsigned long long)chipset_deadline(vm),
                     (unsigned long long)state_hash(vm), (unsigned long long)b->log);
     }
 }

@@ -1,10 +1,10 @@
-/* Whole guests: code, tables and everything else from the input. No guest may reach panic() or confuse a sanitizer, and every
- * run ends by itself and never later than asked. Each input runs twice, and it may never show how the second run is cut
- * into pieces, where its FPU registers wait between two instructions, and that somebody traces and looks.
+/* Whole guests: code, tables and everything else from the input. No guest may reach panic() or confuse a sanitizer, and
+ * every run ends by itself and never later than asked. Each input runs twice, and it may never show how the second run
+ * is cut into pieces, where its FPU registers wait between two instructions, and that somebody traces and looks.
  *
- * Input: mode (bits 0..2 enum guest_mode, bits 3..5 processor model, bits 6..7 length of the run), options (GUEST_*), seed
- * of the slices (2 bytes), length of the code (2 bytes), the code, then patches: address / 16 (2 bytes), length (1 byte),
- * bytes. */
+ * Input: mode (bits 0..2 enum guest_mode, bits 3..5 processor model, bits 6..7 length of the run), options (GUEST_*),
+ * seed of the slices (2 bytes), length of the code (2 bytes), the code, then patches: address / 16 (2 bytes), length
+ * (1 byte), bytes. */
 #include "core/segment.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/guest_image.h"
@@ -22,8 +22,8 @@ struct outcome {
     enum vm_stop stop;
 };
 
-/* The linker puts this in the way of every call of host_fpu_volatile() (--wrap): FPU registers leave the processor after
- * each use, as sanitizers want it anyway. */
+/* The linker puts this in the way of every call of host_fpu_volatile() (--wrap): FPU registers leave the processor
+ * after each use, as sanitizers want it anyway. */
 static bool parked;
 bool __real_host_fpu_volatile(void);
 bool __wrap_host_fpu_volatile(void) { return parked || __real_host_fpu_volatile(); }
@@ -127,7 +127,8 @@ static struct outcome drive(struct vm *vm, u64 limit, u32 seed)
             look_at(vm, NULL);
         if (verbose)
             fprintf(stderr, "%s icount %llu rip %llx stop %d hash %016llx\n", seed ? "sliced" : "whole",
-                    (unsigned long long)c->icount, (unsigned long long)c->rip, stop, (unsigned long long)state_hash(vm));
+                    (unsigned long long)c->icount, (unsigned long long)c->rip, stop,
+                    (unsigned long long)state_hash(vm));
         if (!go_on(vm, stop, &skips, &resets))
             break;
     }

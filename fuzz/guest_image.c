@@ -20,7 +20,10 @@ enum { FIRST_IRQ = 0x20, LAST_IRQ = 0x31, APIC_TIMER_VECTOR = 0x30 };
 
 static void put(struct vm *vm, u64 at, u64 value, unsigned size) { memcpy(vm->memory.ram + at, &value, size); }
 
-static u64 segment(u32 limit, u32 attributes) { return (limit & 0xffff) | (u64)attributes << 40 | (u64)(limit & 0xf0000) << 32; }
+static u64 segment(u32 limit, u32 attributes)
+{
+    return (limit & 0xffff) | (u64)attributes << 40 | (u64)(limit & 0xf0000) << 32;
+}
 static u64 system_segment(u32 base, u32 limit, u32 type, u32 dpl)
 {
     return segment(limit, SEG_P | dpl << SEG_DPL_SHIFT | type) | (u64)base << 16;
@@ -130,15 +133,17 @@ static void build_vectors(struct vm *vm, unsigned size)
     }
 }
 
-/* Maps 2 MiB one to one, and the pages of the APICs and the HPET for everybody. What the kernel of a user program needs,
- * and everything if there is none, belongs to the supervisor, so that SMEP and SMAP let it live. */
+/* Maps 2 MiB one to one, and the pages of the APICs and the HPET for everybody. What the kernel of a user program
+ * needs, and everything if there is none, belongs to the supervisor, so that SMEP and SMAP let it live. */
 static void build_tables(struct vm *vm, enum guest_mode mode, bool user)
 {
     const u64 devices = 0xfec00000;
     unsigned bytes = mode == GUEST_PAGED_32 ? 4 : 8;
     u64 pages = GUEST_TABLES + 0x4000, directory = GUEST_TABLES;
-    for (unsigned n = 0; n < 512; n++)
-        put(vm, pages + n * bytes, (u64)n * PAGE_SIZE | (user && n >= GUEST_USER_PAGES ? PAGE_FLAGS : SUPERVISOR), bytes);
+    for (u64 n = 0; n < 512; n++) {
+        u64 flags = user && n >= GUEST_USER_PAGES ? PAGE_FLAGS : SUPERVISOR;
+        put(vm, pages + n * bytes, n * PAGE_SIZE | flags, bytes);
+    }
     if (mode == GUEST_PAGED_32) {
         put(vm, directory, pages | PAGE_FLAGS, 4);
         put(vm, directory + (devices >> 22) * 4, (devices & ~0x3fffffull) | PAGE_FLAGS | LARGE, 4);

@@ -1,5 +1,5 @@
-/* The small world around a fuzzed guest: descriptor tables, page tables, tasks and handlers that work, in 1 MiB of RAM. The
- * input chooses a mode, brings the code, and may overwrite any of it. */
+/* The small world around a fuzzed guest: descriptor tables, page tables, tasks and handlers that work, in 1 MiB of RAM.
+ * The input chooses a mode, brings the code, and may overwrite any of it. */
 #ifndef REPRISE_FUZZ_GUEST_IMAGE_H
 #define REPRISE_FUZZ_GUEST_IMAGE_H
 

@@ -4,7 +4,8 @@
  *
  * PIECES: `whole`, `single` (one instruction each) or a number, the seed of random sizes from 1 to 997. FPU: `live`
  * or `parked` (the guest's FPU registers leave the processor after every instruction that uses them).
- * Prints instructions, virtual nanoseconds and state hash; exits with 0 if the guest ended or --max-insns is reached. */
+ * Prints instructions, virtual nanoseconds and state hash; exits with 0 if the guest ended or --max-insns is
+ * reached. */
 #include "core/boot.h"
 #include "core/vm.h"
 #include "replay/hash.h"
@@ -46,7 +47,8 @@ static void boot(struct vm *vm, const struct run_options *options)
 static struct vm *machine_create(const struct run_options *o)
 {
     const struct vm_config config = {.ram_bytes = o->memory, .model = cpu_model_find(o->cpu),
-                                     .engine = engine_find(o->engine), .debug_exit = o->debug_exit, .rtc_start = o->rtc};
+                                     .engine = engine_find(o->engine), .debug_exit = o->debug_exit,
+                                     .rtc_start = o->rtc};
     struct vm *vm;
     if (vm_create(&vm, &config) != STATUS_OK)
         fail("the machine cannot be created here");
