@@ -186,9 +186,11 @@ static void __attribute__((noreturn)) stop(void)
 void finish_by_power_off(void)
 {
     print_end();
-    if (!broken)
-        acpi_power_off();
-    outb(DEBUG_EXIT, 1);
+    if (broken)
+        outb(DEBUG_EXIT, 1);
+    /* The power may take a while to go, as in QEMU, where another thread switches it off. A machine that stays on halts
+     * here for good, which no engine reports as success. */
+    acpi_power_off();
     stop();
 }
 
