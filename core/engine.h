@@ -4,10 +4,12 @@
 
 #include "core/status.h"
 #include "core/vcpu.h"
+#include "mmu/physmem.h"
 
 struct engine {
     const char *name;
     const char *summary; /* one line for --help */
+    enum physmem_layout layout; /* of RAM in the host, as the engine wants it */
     enum status (*create)(struct vcpu *v);
     void (*destroy)(struct vcpu *v);
     /* Executes until v->cpu.icount >= v->stop_at, delivering the guest's own exceptions on the way. vcpu_kick() makes it end

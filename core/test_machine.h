@@ -112,7 +112,7 @@ static inline struct machine *machine_with_ram(u64 bytes)
 {
     struct machine *m = calloc(1, sizeof *m);
     assert_non_null(m);
-    assert_int_equal(physmem_create(&m->vm.memory, bytes), STATUS_OK);
+    assert_int_equal(physmem_create(&m->vm.memory, bytes, PHYSMEM_DENSE), STATUS_OK);
     m->vm.vcpu[0] = &m->v;
     m->vm.vcpu_count = 1;
     m->v.vm = &m->vm;

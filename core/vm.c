@@ -37,7 +37,7 @@ enum status vm_create(struct vm **result, const struct vm_config *config)
     if (!vm)
         return STATUS_NO_MEMORY;
     vm->config = *config;
-    enum status status = physmem_create(&vm->memory, config->ram_bytes);
+    enum status status = physmem_create(&vm->memory, config->ram_bytes, config->engine->layout);
     if (status == STATUS_OK) {
         status = vcpu_create(vm, 0);
         if (status != STATUS_OK)

@@ -37,7 +37,7 @@ static u8 sum(const u8 *bytes, u64 length)
 static int setup(void **state)
 {
     (void)state;
-    if (physmem_create(&memory, 1 << 20) != STATUS_OK)
+    if (physmem_create(&memory, 1 << 20, PHYSMEM_DENSE) != STATUS_OK)
         return -1;
     return acpi_tables_write(&memory).raw == 0xe0000 ? 0 : -1;
 }

@@ -23,7 +23,7 @@ static int setup(void **state)
     (void)state;
     vm = calloc(1, sizeof(*vm));
     cpu = calloc(1, sizeof(*cpu));
-    if (!vm || !cpu || physmem_create(&vm->memory, 1 << 20) != STATUS_OK)
+    if (!vm || !cpu || physmem_create(&vm->memory, 1 << 20, PHYSMEM_DENSE) != STATUS_OK)
         return -1;
     vm->vcpu[0] = cpu;
     vm->vcpu_count = 1;

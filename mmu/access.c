@@ -42,7 +42,7 @@ static void revoke_write_entries(struct vm *vm, u64 offset, struct frame *frame)
 {
     if (frame->write_epoch != vm->memory.epoch)
         return;
-    u64 host = (u64)(vm->memory.ram + (offset & ~(u64)PAGE_MASK));
+    u64 host = (u64)physmem_host(&vm->memory, offset & ~(u64)PAGE_MASK);
     for (unsigned n = 0; n < vm->vcpu_count; n++) {
         struct tlb_entry *e = &vm->vcpu[n]->tlb.entries[0][0];
         for (unsigned i = 0; i < TLB_RIGHTS * TLB_ENTRIES; i++)
@@ -126,7 +126,7 @@ void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
         phys_write(vm, entry, &low_byte, 1);
         return;
     }
-    vm->memory.ram[offset] = low_byte;
+    *physmem_host(&vm->memory, offset) = low_byte;
     code_written(vm, &vm->memory.frames[offset >> PAGE_SHIFT], offset, 1);
 }
 
@@ -166,7 +166,7 @@ static void page_write(struct vm *vm, u64 at, const u8 *from, unsigned size)
 {
     u64 offset = physmem_offset(&vm->memory, gpa(at));
     if (offset != UINT64_MAX) {
-        memcpy(vm->memory.ram + offset, from, size);
+        memcpy(physmem_host(&vm->memory, offset), from, size);
         ram_written(vm, offset, size);
         return;
     }
@@ -208,7 +208,7 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
     u64 page = linear & ~(u64)PAGE_MASK, tag = page | v->tlb.epoch;
     if (e->read_tag != tag && e->fetch_tag != tag)
         *e = (struct tlb_entry){0};
-    e->addend = (u64)(vm->memory.ram + offset) - page;
+    e->addend = (u64)physmem_host(&vm->memory, offset) - page;
     if (access == ACCESS_FETCH) {
         e->fetch_tag = tag;
         return;
@@ -229,7 +229,7 @@ static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_r
     u64 have = access == ACCESS_READ ? e->read_tag : access == ACCESS_WRITE ? e->write_tag : e->fetch_tag;
     struct vm *vm = v->vm;
     if (have == tag) {
-        u64 offset = linear + e->addend - (u64)vm->memory.ram;
+        u64 offset = physmem_host_offset(&vm->memory, linear + e->addend);
         *physical = offset < vm->memory.low ? offset : offset - vm->memory.low + PHYS_HOLE_END;
         return true;
     }

@@ -2,20 +2,23 @@
 
 #include "core/host.h"
 
-enum status physmem_create(struct physmem *memory, u64 bytes)
+enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layout layout)
 {
+    u8 host_shift = layout == PHYSMEM_HOLES ? PAGE_SHIFT + 1 : PAGE_SHIFT;
+    u64 ram_bytes = bytes >> PAGE_SHIFT << host_shift;
     u64 frames_bytes = (bytes >> PAGE_SHIFT) * sizeof(struct frame);
-    u8 *ram = host_alloc(bytes);
+    u8 *ram = host_alloc(ram_bytes);
     struct frame *frames = host_alloc(frames_bytes);
     if (!ram || !frames) {
         if (ram)
-            host_free(ram, bytes);
+            host_free(ram, ram_bytes);
         if (frames)
             host_free(frames, frames_bytes);
         return STATUS_NO_MEMORY;
     }
     *memory = (struct physmem){
         .ram = ram,
+        .host_shift = host_shift,
         .size = bytes,
         .low = bytes < PHYS_HOLE_BEGIN ? bytes : PHYS_HOLE_BEGIN,
         .frames = frames,
@@ -26,7 +29,7 @@ enum status physmem_create(struct physmem *memory, u64 bytes)
 
 void physmem_destroy(struct physmem *memory)
 {
-    host_free(memory->ram, memory->size);
+    host_free(memory->ram, memory->size >> PAGE_SHIFT << memory->host_shift);
     host_free(memory->frames, (memory->size >> PAGE_SHIFT) * sizeof(struct frame));
 }
 

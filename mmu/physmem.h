@@ -2,7 +2,8 @@
  *
  * RAM occupies [0, 0xa0000), [0xc0000, min(size, 3 GiB)) and, beyond 3 GiB, [4 GiB, ...). Everything else is
  * MMIO or unassigned. Host memory is backed lazily; frames are not contiguous for callers: a pointer is valid
- * to the end of its 4 KiB page only. */
+ * to the end of its 4 KiB page only. With PHYSMEM_HOLES each page of RAM is followed by a page of nothing: a host access
+ * that crosses the end of its page then faults, so that translated code need not check for it. */
 #ifndef REPRISE_MMU_PHYSMEM_H
 #define REPRISE_MMU_PHYSMEM_H
 
@@ -28,21 +29,36 @@ struct frame {
     u64 write_epoch;     /* physmem.epoch when a TLB last got a direct write entry for it */
 };
 
+enum physmem_layout { PHYSMEM_DENSE, PHYSMEM_HOLES };
+
 struct physmem {
-    u8 *ram;
+    u8 *ram;           /* page n stands at n << host_shift: physmem_host() */
+    u8 host_shift;     /* PAGE_SHIFT, or one more with holes */
     u64 size; /* bytes of RAM in total; multiple of 4 KiB */
     u64 low;  /* bytes of RAM below the hole: min(size, 3 GiB) */
     struct frame *frames; /* one per RAM page, indexed by offset >> 12 */
     u64 epoch; /* counts TLB flushes: frames that served a walk, or got a write entry, in older epochs back no TLB entry */
 };
 
-enum status physmem_create(struct physmem *memory, u64 bytes);
+/* `bytes` is a multiple of 4 KiB. STATUS_NO_MEMORY if the host refuses. */
+enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layout layout);
 void physmem_destroy(struct physmem *memory);
 
 /* One past the highest RAM address. */
 static inline u64 physmem_end(const struct physmem *m)
 {
     return m->size <= PHYS_HOLE_BEGIN ? m->size : PHYS_HOLE_END + (m->size - PHYS_HOLE_BEGIN);
+}
+
+/* Host memory of the byte at `offset` in RAM, and back. */
+static inline u8 *physmem_host(const struct physmem *m, u64 offset)
+{
+    return m->ram + (offset >> PAGE_SHIFT << m->host_shift | (offset & PAGE_MASK));
+}
+static inline u64 physmem_host_offset(const struct physmem *m, u64 host)
+{
+    u64 at = host - (u64)m->ram;
+    return at >> m->host_shift << PAGE_SHIFT | (at & PAGE_MASK);
 }
 
 /* Offset of a guest-physical address in RAM, or UINT64_MAX where there is none. */
@@ -60,7 +76,7 @@ static inline u64 physmem_offset(const struct physmem *m, gpa_t a)
 static inline u8 *physmem_pointer(const struct physmem *m, gpa_t a)
 {
     u64 offset = physmem_offset(m, a);
-    return offset == UINT64_MAX ? NULL : m->ram + offset;
+    return offset == UINT64_MAX ? NULL : physmem_host(m, offset);
 }
 
 static inline struct frame *physmem_frame(const struct physmem *m, gpa_t a)

@@ -16,7 +16,7 @@ static int destroy(void **state)
     return 0;
 }
 
-static void create(u64 bytes) { assert_int_equal(physmem_create(&memory, bytes), STATUS_OK); }
+static void create(u64 bytes) { assert_int_equal(physmem_create(&memory, bytes, PHYSMEM_DENSE), STATUS_OK); }
 
 static u64 offset(u64 address) { return physmem_offset(&memory, gpa(address)); }
 
@@ -197,7 +197,7 @@ static void refused_by_the_host(void **state)
 {
     (void)state;
     struct physmem nothing = {0};
-    assert_int_equal(physmem_create(&nothing, 1ull << 60), STATUS_NO_MEMORY);
+    assert_int_equal(physmem_create(&nothing, 1ull << 60, PHYSMEM_DENSE), STATUS_NO_MEMORY);
     assert_null(nothing.ram);
 }
 

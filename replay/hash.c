@@ -151,10 +151,11 @@ static void add_memory(struct hasher *h, const struct physmem *m)
 {
     add(h, m->size);
     for (u64 at = 0; at < m->size; at += PAGE_SIZE) {
-        if (page_is_zero(m->ram + at))
+        const u8 *page = physmem_host(m, at);
+        if (page_is_zero(page))
             continue;
         add(h, at);
-        add_lanes(h, m->ram + at, PAGE_SIZE);
+        add_lanes(h, page, PAGE_SIZE);
     }
 }
 

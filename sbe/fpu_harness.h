@@ -45,7 +45,7 @@ static inline struct harness harness_create(void)
     assert_non_null(h.vm);
     assert_non_null(h.v);
     memset(h.v, 0, sizeof *h.v);
-    assert_int_equal(physmem_create(&h.vm->memory, HARNESS_RAM), STATUS_OK);
+    assert_int_equal(physmem_create(&h.vm->memory, HARNESS_RAM, PHYSMEM_DENSE), STATUS_OK);
     static const struct cpu_model everything = {.features = {~0ull, ~0ull}};
     h.vm->config.model = &everything;
     h.vm->vcpu[0] = h.v;
