@@ -22,6 +22,7 @@ enum { CONTEXT_RIP = REG_RIP };
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SELECTOR_CODE64 = 0x33, SELECTOR_CODE32 = 0x23, SELECTOR_DATA = 0x2b }; /* Linux */
@@ -174,17 +175,15 @@ static bool lock_down(void)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-static const char *host_missing(enum code_mode mode)
+static bool has_ldt(void)
 {
     struct user_desc d[2];
-    if (mode != CODE_16)
-        return NULL;
-    return syscall(SYS_modify_ldt, 0, d, sizeof(d)) < 0 ? "this kernel has no LDT for 16-bit code" : NULL;
+    return syscall(SYS_modify_ldt, 0, d, sizeof(d)) >= 0;
 }
 
 static bool host_open(void)
 {
-    if (!host_missing(CODE_16) && !(set_ldt(0, CODE_BASE, 2) && set_ldt(1, WINDOW_BASE, 0)))
+    if (has_ldt() && !(set_ldt(0, CODE_BASE, 2) && set_ldt(1, WINDOW_BASE, 0)))
         return false;
     return map_memory() && catch_signals() && lock_down();
 }
@@ -220,6 +219,33 @@ static void host_execute(const struct diff_case *c, struct outcome *o)
     *(volatile const struct diff_case **)&current = c;
     host_enter();
     window_collect(window, c, o);
+}
+
+/* Executes a NOP in `mode`, in a process that it may kill. */
+static bool host_runs(enum code_mode mode)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct diff_case c = {.mode = (u8)mode, .length = 1, .bytes = {0x90}};
+        struct outcome o;
+        c.in.rip = mode == CODE_16 ? 0 : CODE_BASE;
+        c.in.gpr[RSP] = mode == CODE_16 ? WINDOW_BYTES / 2 : WINDOW_BASE + WINDOW_BYTES / 2;
+        c.in.rflags = FLAG_FIXED | FLAG_IF;
+        image_set_16(c.in.fxsave, FXSAVE_FCW, FCW_DEFAULT);
+        image_set_32(c.in.fxsave, FXSAVE_MXCSR, MXCSR_DEFAULT);
+        if (!host_open())
+            _exit(1);
+        host_execute(&c, &o);
+        _exit(o.vector == OUTCOME_NONE ? 0 : 1);
+    }
+    int status = 1;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+/* A kernel without IA-32 emulation has no segment for 32-bit code, and not every host that has an LDT runs code of it. */
+static const char *host_missing(enum code_mode mode)
+{
+    return mode == CODE_64 || host_runs(mode) ? NULL : "this kernel runs no such code";
 }
 
 const struct backend backend_host = {
