@@ -16,8 +16,13 @@ struct engine {
      * at the next boundary, and is called for all that the run loop must look at: halts, shutdown, devices. On return the
      * complete state is in v->cpu, at an instruction boundary; cpu.activity says whether there is more to execute. */
     void (*run)(struct vcpu *v);
+    /* If not NULL: what was derived from the instructions in this page of RAM (an offset), or with FORGET_ALL in any, is
+     * void. The engine may be in the middle of executing one of them. */
+    void (*forget)(struct vcpu *v, u64 offset);
 };
+#define FORGET_ALL UINT64_MAX
 
+extern const struct engine engine_sbe; /* sbe/engine_sbe.c */
 extern const struct engine engine_interp; /* sbe/interp.h */
 
 #endif

@@ -14,14 +14,28 @@
 void *host_alloc(size_t bytes);
 void host_free(void *memory, size_t bytes);
 
-/* Executable memory, mapped twice: written through rw, executed through rx. A processor exception that is
- * raised by an instruction inside rx (16 or 19) resumes at fpu_thunk_fault (sbe/fpu.h) with the vector in EAX; the FPU
- * registers are then as the instruction left them. */
+/* Makes every access to a piece of host_alloc-ed memory fault. False if the host cannot. FPU-safe. */
+bool host_guard(void *memory, size_t bytes);
+
+/* Where to go on after a processor exception in translated code, and what RCX holds there. All other registers stay. */
+struct host_landing {
+    const u8 *code;
+    u64 rcx;
+};
+
+/* Executable memory, mapped twice: written through rw, executed through rx.
+ *
+ * A processor exception raised by an instruction inside rx is offered to `landing`, which may be called from a signal or
+ * trap handler: it looks the place up (an offset in rx) and changes nothing. False: a bug of ours. Without `landing`, vectors
+ * 16 and 19 resume at fpu_thunk_fault (sbe/fpu.h) with the vector in EAX. The FPU registers are as the instruction left them. */
 struct host_exec {
     u8 *rw;
     const u8 *rx;
     size_t bytes;
+    bool (*landing)(const void *context, u64 offset, struct host_landing *to);
+    const void *context;
 };
+/* `landing` and `context` are the caller's, and set before; the rest is the result. */
 enum status host_exec_alloc(size_t bytes, struct host_exec *memory);
 void host_exec_free(struct host_exec *memory);
 

@@ -8,10 +8,13 @@
 
 #include "core/cpu.h"
 #include "mmu/tlb.h"
+#include "sbe/context.h"
 
 struct vm;
 struct interp;
 struct fpu_thunks;
+struct memtable;
+struct sbe;
 
 /* What executing one instruction did. */
 enum exec {
@@ -63,6 +66,9 @@ struct vcpu {
     struct vm *vm;
     struct interp *interp;       /* engine state: decoded-instruction cache */
     struct fpu_thunks *thunks;   /* native FPU/SSE execution, sbe/fpu.h */
+    struct memtable *memtable;   /* translations as translated code looks them up, or NULL; mmu/memtable.h */
+    struct sbe *sbe;             /* engine state: translated code, or NULL; sbe/codecache.h */
+    struct sbe_context context;
 };
 
 static inline enum exec fault_vector(struct vcpu *v, enum vector vector)

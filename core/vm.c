@@ -6,20 +6,22 @@
 #include "mmu/access.h"
 #include "sbe/fpu.h"
 
-enum { MIN_RAM = 1 << 20 };
+/* A vCPU stands behind the stack of its translated code. */
+enum { MIN_RAM = 1 << 20, VCPU_BYTES = SBE_STACK_BYTES + sizeof(struct vcpu) };
 
 static enum status vcpu_create(struct vm *vm, u32 index)
 {
-    struct vcpu *v = host_alloc(sizeof *v);
-    if (!v)
+    u8 *memory = host_alloc(VCPU_BYTES);
+    if (!memory)
         return STATUS_NO_MEMORY;
+    struct vcpu *v = (struct vcpu *)(memory + SBE_STACK_BYTES);
     v->vm = vm;
     v->index = index;
     v->tlb.epoch = 1;
     v->tlb.current = v->tlb.entries[TLB_SUPERVISOR];
     enum status status = vm->config.engine->create(v);
     if (status != STATUS_OK) {
-        host_free(v, sizeof *v);
+        host_free(memory, VCPU_BYTES);
         return status;
     }
     vm->vcpu[index] = v;
@@ -57,7 +59,7 @@ void vm_destroy(struct vm *vm)
     for (unsigned n = 0; n < vm->vcpu_count; n++) {
         fpu_park(vm->vcpu[n]);
         vm->config.engine->destroy(vm->vcpu[n]);
-        host_free(vm->vcpu[n], sizeof *vm->vcpu[n]);
+        host_free((u8 *)vm->vcpu[n] - SBE_STACK_BYTES, VCPU_BYTES);
     }
     physmem_destroy(&vm->memory);
     host_free(vm, sizeof *vm);
@@ -71,6 +73,8 @@ void vm_reset(struct vm *vm)
         cpu_reset(&v->cpu, vm->config.model);
         v->cpu.tsc_offset = -(s64)vm_tsc(vm); /* the TSC starts anew (SDM vol. 3, table 9-1) */
         tlb_flush(v);
+        if (vm->config.engine->forget)
+            vm->config.engine->forget(v, FORGET_ALL);
         vcpu_update_mode(v);
     }
     vm->request = REQUEST_NONE;

@@ -37,12 +37,22 @@ void host_free(void *memory, size_t bytes)
         region.next = (u64)memory;
 }
 
+/* Not before the hypervisor's own page tables exist. */
+bool host_guard(void *memory, size_t bytes)
+{
+    (void)memory;
+    (void)bytes;
+    return false;
+}
+
 enum status host_exec_alloc(size_t bytes, struct host_exec *memory)
 {
     u8 *at = host_alloc(bytes);
     if (!at)
         return STATUS_NO_MEMORY;
-    *memory = (struct host_exec){.rw = at, .rx = at, .bytes = bytes};
+    memory->rw = at;
+    memory->rx = at;
+    memory->bytes = bytes;
     traps_set_thunks(memory->rx, bytes);
     return STATUS_OK;
 }

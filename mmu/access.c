@@ -2,7 +2,9 @@
 #include "mmu/access.h"
 
 #include "core/exception.h"
+#include "core/host.h"
 #include "core/vm.h"
+#include "mmu/memtable.h"
 #include "mmu/walk.h"
 
 /* ---- Coherence ---------------------------------------------------------------------------------- */
@@ -18,6 +20,8 @@ void tlb_flush(struct vcpu *v)
     struct tlb *t = &v->tlb;
     if (++t->epoch > PAGE_MASK)
         drop_all_entries(t);
+    if (v->memtable)
+        memtable_flush(v->memtable);
     t->fetches++;
     v->vm->memory.epoch++;
     v->vm->stats.tlb_flushes++;
@@ -44,6 +48,8 @@ static void revoke_write_entries(struct vm *vm, u64 offset, struct frame *frame)
         return;
     u64 host = (u64)physmem_host(&vm->memory, offset & ~(u64)PAGE_MASK);
     for (unsigned n = 0; n < vm->vcpu_count; n++) {
+        if (vm->vcpu[n]->memtable)
+            memtable_revoke_writes(vm->vcpu[n]->memtable, (const u8 *)host);
         struct tlb_entry *e = &vm->vcpu[n]->tlb.entries[0][0];
         for (unsigned i = 0; i < TLB_RIGHTS * TLB_ENTRIES; i++)
             if (e[i].write_tag && (e[i].write_tag & ~(u64)PAGE_MASK) + e[i].addend == host)
@@ -100,6 +106,8 @@ static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigne
     frame->code_generation++;
     frame->code_lines = 0;
     frame->flags &= ~FRAME_CODE;
+    for (unsigned n = 0; vm->config.engine->forget && n < vm->vcpu_count; n++)
+        vm->config.engine->forget(vm->vcpu[n], offset);
     kick_all(vm);
 }
 
@@ -196,6 +204,28 @@ void phys_write(struct vm *vm, gpa_t to, const void *from, unsigned size)
 
 /* ---- Translation -------------------------------------------------------------------------------- */
 
+/* The hole behind a page of RAM is made when translated code may access the page for the first time. */
+static bool frame_guard(struct physmem *m, u64 offset)
+{
+    struct frame *frame = &m->frames[offset >> PAGE_SHIFT];
+    if (!(frame->flags & FRAME_GUARDED) && host_guard(physmem_host(m, offset) + PAGE_SIZE, PAGE_SIZE))
+        frame->flags |= FRAME_GUARDED;
+    return frame->flags & FRAME_GUARDED;
+}
+
+/* The same for the tables of translated code. */
+static void memtable_remember(struct vcpu *v, u64 linear, enum tlb_rights rights, enum memtable_kind kind, u64 offset)
+{
+    struct physmem *m = &v->vm->memory;
+    if (!v->memtable || !frame_guard(m, offset))
+        return;
+    const u8 *host = physmem_host(m, offset);
+    if (memtable_fill(v->memtable, linear, rights, kind, host))
+        return;
+    tlb_flush(v);
+    memtable_fill(v->memtable, linear, rights, kind, host);
+}
+
 /* Remembers a translation, for what it proves: reads, writes (if D is set), or fetches. */
 static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk, enum access access,
                      enum tlb_rights rights)
@@ -214,10 +244,12 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
         return;
     }
     e->read_tag = tag;
+    memtable_remember(v, linear, rights, MEMTABLE_READ, offset);
     struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
     if (walk->writable && !(frame->flags & FRAME_WATCHED)) {
         e->write_tag = tag;
         frame->write_epoch = vm->memory.epoch;
+        memtable_remember(v, linear, rights, MEMTABLE_WRITE, offset);
     }
 }
 

@@ -19,6 +19,7 @@
 /* Frame flags. WATCHED frames get no direct write entries in any TLB: mmu/access.c sees each write. */
 #define FRAME_CODE 0x1u  /* decoded instructions of it are cached */
 #define FRAME_TABLE 0x2u /* served as a page table in table_epoch */
+#define FRAME_GUARDED 0x4u /* the hole behind the page is in place (PHYSMEM_HOLES) */
 #define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE)
 
 struct frame {
@@ -69,6 +70,12 @@ static inline u64 physmem_offset(const struct physmem *m, gpa_t a)
     if (a.raw >= PHYS_HOLE_END && a.raw - PHYS_HOLE_END < m->size - m->low)
         return a.raw - PHYS_HOLE_END + m->low;
     return UINT64_MAX;
+}
+
+/* The guest-physical address of an offset in RAM. */
+static inline gpa_t physmem_address(const struct physmem *m, u64 offset)
+{
+    return gpa(offset < m->low ? offset : offset - m->low + PHYS_HOLE_END);
 }
 
 /* Host memory of a guest-physical address, or NULL where there is no RAM. Valid to the end of the page.

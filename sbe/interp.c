@@ -116,8 +116,7 @@ static insn_handler handler_for(const struct vcpu *v, const struct insn *i)
     return unit ? run_checked : interp_handlers[i->row][size_index(i)];
 }
 
-/* What the decoder leaves to the interpreter. */
-static void insn_prepare(const struct vcpu *v, struct insn *i)
+void interp_prepare(const struct vcpu *v, struct insn *i)
 {
     i->handler = handler_for(v, i);
     i->thunk = isa_rows[i->row].attributes & A_NATIVE ? thunk_key(i) : 0;
@@ -247,7 +246,7 @@ static bool decode_here(struct vcpu *v, u64 linear, struct insn *insn, bool *cac
     v->vm->stats.decodes++;
     if (result != DECODE_OK)
         return decode_failed(v, result);
-    insn_prepare(v, insn);
+    interp_prepare(v, insn);
     return true;
 }
 
@@ -280,7 +279,7 @@ static void decode_run(struct vcpu *v, u64 linear, struct run *run)
         if (decode(bytes, available, (enum code_mode)v->mode, next) != DECODE_OK)
             break;
         v->vm->stats.decodes++;
-        insn_prepare(v, next);
+        interp_prepare(v, next);
         size += next->length;
         count++;
     }
@@ -406,9 +405,7 @@ static inline void execute_run(struct vcpu *v, const struct insn *i, unsigned co
     }
 }
 
-/* RF alone is no reason to step while no breakpoint is armed: the instruction clears it, and what is left of a REP
- * instruction that was cut may run through. Faults save RF set, whatever it was. True if nothing else asks for a step. */
-static bool rf_has_served(struct vcpu *v)
+bool interp_rf_has_served(struct vcpu *v)
 {
     if (!(v->cpu.rflags & FLAG_RF) || debug_data_armed(&v->cpu))
         return false;
@@ -417,10 +414,28 @@ static bool rf_has_served(struct vcpu *v)
     return !v->stepping;
 }
 
+enum exec interp_execute(struct vcpu *v, const struct insn *i)
+{
+    enum exec result = execute(v, i);
+    if (__builtin_expect(result >= EXEC_REPEAT, 0))
+        not_retired(v, result);
+    return result;
+}
+
+void interp_one(struct vcpu *v)
+{
+    unsigned count;
+    const struct insn *run = find_run(v, &count);
+    if (run)
+        interp_execute(v, run);
+    else
+        exception_deliver_fault(v);
+}
+
 static void interp_run(struct vcpu *v)
 {
     while (v->cpu.icount < v->stop_at) {
-        if (__builtin_expect(v->stepping, 0) && !rf_has_served(v)) {
+        if (__builtin_expect(v->stepping, 0) && !interp_rf_has_served(v)) {
             interp_step(v);
             continue;
         }

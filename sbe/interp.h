@@ -14,6 +14,19 @@ enum exec op_invalid(struct vcpu *v, const struct insn *i);
 /* Executes exactly one instruction, or delivers exactly one fault, with every debug feature honoured. */
 void interp_step(struct vcpu *v);
 
+/* Executes one instruction, or delivers one fault, where nothing asks for a step (vcpu.stepping). */
+void interp_one(struct vcpu *v);
+
+/* Executes a decoded and prepared instruction at CS:RIP, and delivers the fault if it raises one. */
+enum exec interp_execute(struct vcpu *v, const struct insn *i);
+
+/* What the decoder leaves open: handler and thunk. */
+void interp_prepare(const struct vcpu *v, struct insn *i);
+
+/* RF alone is no reason to step while no breakpoint is armed: the instruction clears it, and what is left of a REP
+ * instruction that was cut may run through. Faults save RF set, whatever it was. True if nothing else asks for a step. */
+bool interp_rf_has_served(struct vcpu *v);
+
 /* Fetches and decodes the instruction at CS:RIP into *insn, handler included. False with the fault recorded. For run
  * loops, tests and tracers; sets A bits as a fetch does. */
 bool interp_fetch(struct vcpu *v, struct insn *insn);

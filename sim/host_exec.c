@@ -12,24 +12,26 @@ static struct {
     _Atomic u64 start;
     _Atomic u64 bytes;
     _Atomic bool taken;
+    struct host_exec memory;
 } arenas[ARENAS];
 
-bool exec_arena_contains(u64 address)
+const struct host_exec *exec_arena_find(u64 address)
 {
     for (unsigned n = 0; n < ARENAS; n++)
         if (address - atomic_load(&arenas[n].start) < atomic_load(&arenas[n].bytes))
-            return true;
-    return false;
+            return &arenas[n].memory;
+    return NULL;
 }
 
-static bool arena_register(const u8 *start, size_t bytes)
+static bool arena_register(const struct host_exec *memory)
 {
     for (unsigned n = 0; n < ARENAS; n++) {
         bool expected = false;
         if (!atomic_compare_exchange_strong(&arenas[n].taken, &expected, true))
             continue;
-        atomic_store(&arenas[n].start, (u64)start);
-        atomic_store(&arenas[n].bytes, bytes);
+        arenas[n].memory = *memory;
+        atomic_store(&arenas[n].start, (u64)memory->rx);
+        atomic_store(&arenas[n].bytes, memory->bytes);
         return true;
     }
     return false;
@@ -55,7 +57,9 @@ static bool map_twice(size_t bytes, struct host_exec *memory)
         rx = mmap(NULL, bytes, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
     }
     close(file);
-    *memory = (struct host_exec){.rw = rw, .rx = rx, .bytes = bytes};
+    memory->rw = rw;
+    memory->rx = rx;
+    memory->bytes = bytes;
     if (rw != MAP_FAILED && rx != MAP_FAILED)
         return true;
     if (rw != MAP_FAILED)
@@ -67,12 +71,12 @@ static bool map_twice(size_t bytes, struct host_exec *memory)
 
 enum status host_exec_alloc(size_t bytes, struct host_exec *memory)
 {
-    enum status status = fpu_trap_install();
+    enum status status = exec_traps_install();
     if (status != STATUS_OK)
         return status;
     if (!map_twice(bytes, memory))
         return STATUS_NO_MEMORY;
-    if (arena_register(memory->rx, bytes))
+    if (arena_register(memory))
         return STATUS_OK;
     host_exec_free(memory);
     return STATUS_TOO_BIG;
@@ -83,5 +87,7 @@ void host_exec_free(struct host_exec *memory)
     arena_forget(memory->rx);
     munmap(memory->rw, memory->bytes);
     munmap((void *)memory->rx, memory->bytes);
-    *memory = (struct host_exec){.rw = NULL};
+    memory->rw = NULL;
+    memory->rx = NULL;
+    memory->bytes = 0;
 }

@@ -1,0 +1,190 @@
+/* The pass that says what is done with each instruction. */
+#include "core/vm.h"
+#include "sbe/translate_internal.h"
+
+#define KIND(name) (1u << OPK_##name)
+
+static unsigned operand_of_kind(const struct isa_row *row, u32 kinds)
+{
+    unsigned n = 0;
+    while (n < ISA_OPERANDS && !(kinds >> isa_operands[row->operands[n]].kind & 1))
+        n++;
+    return n;
+}
+
+unsigned operand_rm(const struct isa_row *row)
+{
+    return operand_of_kind(row, KIND(GRM) | KIND(GREGONLY) | KIND(MEM) | KIND(MOFFS) | KIND(XRM) | KIND(XRMREG) | KIND(OPREG));
+}
+
+unsigned operand_reg(const struct isa_row *row) { return operand_of_kind(row, KIND(GREG)); }
+
+bool row_has_operand(const struct isa_row *row, enum isa_operand operand)
+{
+    for (unsigned n = 0; n < ISA_OPERANDS; n++)
+        if (row->operands[n] == operand)
+            return true;
+    return false;
+}
+
+bool row_named(const struct isa_row *row, const char *mnemonic)
+{
+    const char *name = row->mnemonic;
+    while (*name && *name == *mnemonic)
+        name++, mnemonic++;
+    return *name == *mnemonic;
+}
+
+static bool named_one_of(const struct isa_row *row, const char *const *names)
+{
+    for (; *names; names++)
+        if (row_named(row, *names))
+            return true;
+    return false;
+}
+
+/* Their first operand is only read. IMUL with one operand is one of them, with two or three it is not. */
+static bool reads_only(const struct isa_row *row)
+{
+    static const char *const names[] = {"cmp", "test", "bt", "mul", "div", "idiv", NULL};
+    return named_one_of(row, names) || (row_named(row, "imul") && row->operands[1] == OPD___);
+}
+
+static bool exchanges(const struct isa_row *row) { return row_named(row, "xchg") || row_named(row, "xadd"); }
+
+bool row_writes_rm(const struct isa_row *row)
+{
+    return (operand_rm(row) == 0 && !reads_only(row)) || exchanges(row);
+}
+
+bool row_writes_reg(const struct isa_row *row)
+{
+    return (operand_reg(row) == 0 && !reads_only(row)) || exchanges(row);
+}
+
+/* Instructions after which nothing may be taken for granted: they go elsewhere, or change what the next one means. */
+static bool ends_block(const struct isa_row *row)
+{
+    static const char *const names[] = {"call",   "jmp",     "ret",    "int3",  "int",   "into",  "int1", "iret",
+                                        "hlt",    "sysenter", "sysexit", "syscall", "sysret", "rsm",   "ud2",  "ud1",
+                                        "ud0",    "popf",    "sti",    "lmsw",  "wrmsr", "mwait", "lss",  NULL};
+    return named_one_of(row, names) || row_has_operand(row, OPD_Cn) || (row_named(row, "pop") && row_has_operand(row, OPD_SS));
+}
+
+static enum treatment classify_branch(const struct isa_row *row)
+{
+    bool relative = isa_operands[row->operands[0]].kind == OPK_REL;
+    if (row_named(row, "j"))
+        return DO_JUMP_IF;
+    if (row_named(row, "jmp"))
+        return relative ? DO_JUMP : DO_JUMP_INDIRECT;
+    if (row_named(row, "call"))
+        return relative ? DO_CALL : DO_CALL_INDIRECT;
+    return row_named(row, "ret") ? DO_RETURN : DO_CALLOUT_END;
+}
+
+/* Only segments without surprises are translated: see block_key(). */
+static bool segment_translated(const struct translation *t, const struct insn *i)
+{
+    return t->wide || (t->key & (KEY_FLAT(i->seg) | (i->seg >= SEG_FS ? KEY_BASED(i->seg) : 0)));
+}
+
+static bool stack_translated(const struct translation *t, const struct insn *i)
+{
+    return t->wide ? i->opsize == 8 : i->opsize == 4 && (t->key & KEY_FLAT(SEG_SS));
+}
+
+static bool memory_translated(const struct translation *t, const struct insn *i)
+{
+    return i->addrsize != 2 && segment_translated(t, i);
+}
+
+static enum treatment classify_stack(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    if (!stack_translated(t, i) || (i->prefixes & INSN_MEM))
+        return DO_CALLOUT;
+    if (row_named(row, "push"))
+        return DO_PUSH;
+    if (row_named(row, "pop"))
+        return i->rm == RSP ? DO_CALLOUT : DO_POP;
+    return row_named(row, "leave") ? DO_LEAVE : DO_CALLOUT;
+}
+
+static bool is_high_byte(const struct isa_row *row, unsigned operand, u8 at)
+{
+    return operand < ISA_OPERANDS && isa_operands[row->operands[operand]].size == OPZ_B && (at & 1);
+}
+
+/* AH to BH cannot be named beside a register that wants a REX prefix. CH is in no register that has high bytes. */
+static bool high_bytes_translated(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    unsigned reg = operand_reg(row), rm = operand_rm(row);
+    bool memory = i->prefixes & INSN_MEM;
+    bool reg_high = is_high_byte(row, reg, i->reg_at), rm_high = !memory && is_high_byte(row, rm, i->rm_at);
+    if (!reg_high && !rm_high)
+        return true;
+    if (reg < ISA_OPERANDS && (host_of(t->wide, i->reg_at >> 3) > RDI))
+        return false;
+    return memory || rm == ISA_OPERANDS || host_of(t->wide, i->rm_at >> 3) <= RDI;
+}
+
+static enum treatment classify_data(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    static const char *const nothing[] = {"nop", "prefetch", "prefetchw", "pause", "lfence", "mfence", "sfence", NULL};
+    static const char *const called[] = {"cld", "std", "cmpxchg8b", NULL};
+    const struct cpu_model *model = t->v->vm->config.model;
+    if (row->map > MAP_0F3A || named_one_of(row, called))
+        return DO_CALLOUT;
+    if (named_one_of(row, nothing))
+        return DO_NOTHING;
+    if ((row_named(row, "tzcnt") && !model_has(model, FEAT_BMI1)) || (row_named(row, "lzcnt") && !model_has(model, FEAT_LZCNT)))
+        return DO_CALLOUT;
+    if ((row_named(row, "lahf") || row_named(row, "sahf")) && t->wide && !model_has(model, FEAT_LAHF64))
+        return DO_CALLOUT;
+    if (row->map == MAP_1B && row->opcode == 0x90 && i->rm == RAX)
+        return DO_NOTHING; /* XCHG rAX, rAX does not even clear the upper half */
+    if (row_named(row, "lea"))
+        return i->addrsize == 2 ? DO_CALLOUT : DO_LEA;
+    if ((i->prefixes & INSN_MEM) && !memory_translated(t, i))
+        return DO_CALLOUT;
+    if (!high_bytes_translated(t, row, i))
+        return DO_CALLOUT;
+    unsigned reg = operand_reg(row);
+    bool counted = row_has_operand(row, OPD_CL);
+    if (counted && reg < ISA_OPERANDS && host_of(t->wide, i->reg) == HOST_NONE)
+        return DO_CALLOUT; /* two scratch registers are not enough */
+    return DO_PLAIN;
+}
+
+/* SSE on XMM registers. Those with implicit general registers, or with control state, are not translated. */
+static enum treatment classify_fpu(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    const u32 vectors = KIND(XREG) | KIND(XRM) | KIND(XRMREG);
+    static const char *const called[] = {"maskmovdqu", "pcmpestri", "pcmpestrm", "pcmpistri", "pcmpistrm", NULL};
+    bool plain = (row->attributes & A_NATIVE) && (row->attributes & A_SSE) && !(row->attributes & (A_MMX | A_X87 | A_WAITING));
+    if (!plain || !(t->key & KEY_SSE) || operand_of_kind(row, vectors) == ISA_OPERANDS || named_one_of(row, called))
+        return DO_CALLOUT;
+    return (i->prefixes & INSN_MEM) && !memory_translated(t, i) ? DO_CALLOUT : DO_PLAIN;
+}
+
+enum treatment classify(const struct translation *t, const struct insn *i)
+{
+    const struct isa_row *row = &isa_rows[i->row];
+    bool available = model_has(t->v->vm->config.model, (enum feature)row->feature) && !(row->attributes & (A_CPL0 | A_PROT));
+    if (!available)
+        return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
+    switch (row->cls) {
+    case CLS_IDENTITY:
+    case CLS_MEMORY: return classify_data(t, row, i);
+    case CLS_FPU: return classify_fpu(t, row, i);
+    case CLS_STACK: return classify_stack(t, row, i);
+    case CLS_BRANCH: {
+        enum treatment treatment = classify_branch(row);
+        bool natural = i->opsize == (t->wide ? 8 : 4);
+        bool memory = (i->prefixes & INSN_MEM) && !memory_translated(t, i);
+        bool stack = treatment == DO_CALL || treatment == DO_RETURN || treatment == DO_CALL_INDIRECT;
+        return !natural || memory || (stack && !stack_translated(t, i)) ? DO_CALLOUT_END : treatment;
+    }
+    default: return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
+    }
+}

@@ -1,0 +1,250 @@
+#include "sbe/codecache.h"
+
+#include "core/panic.h"
+#include "core/vm.h"
+#include "sbe/translate.h"
+
+static void jump_tables_empty(struct vcpu *v);
+
+enum status codecache_create(struct vcpu *v)
+{
+    u64 frame_count = v->vm->memory.size >> PAGE_SHIFT;
+    struct sbe *s = host_alloc(sizeof *s);
+    if (!s)
+        return STATUS_NO_MEMORY;
+    s->frames = host_alloc(frame_count * sizeof *s->frames);
+    s->frame_count = frame_count;
+    s->code.landing = codecache_landing;
+    s->code.context = s;
+    enum status status = s->frames ? host_exec_alloc(CACHE_CODE_BYTES, &s->code) : STATUS_NO_MEMORY;
+    if (status != STATUS_OK) {
+        if (s->frames)
+            host_free(s->frames, frame_count * sizeof *s->frames);
+        host_free(s, sizeof *s);
+        return status;
+    }
+    v->sbe = s;
+    s->code_start = s->code_used = translate_fixed_stubs(v);
+    s->blocks_used = s->sites_used = s->links_used = 1;
+    jump_tables_empty(v);
+    return STATUS_OK;
+}
+
+void codecache_destroy(struct vcpu *v)
+{
+    struct sbe *s = v->sbe;
+    host_exec_free(&s->code);
+    host_free(s->frames, s->frame_count * sizeof *s->frames);
+    host_free(s, sizeof *s);
+    v->sbe = NULL;
+}
+
+/* ---- Blocks ------------------------------------------------------------------------------------- */
+
+static u32 *hash_head(struct sbe *s, u64 offset, u64 rip, u32 key)
+{
+    u64 x = (offset ^ rip >> 3 ^ (u64)key << 20) * 0x9e3779b97f4a7c15ull; /* Fibonacci hashing */
+    return &s->hash[x >> 49];
+}
+_Static_assert(CACHE_HASH == 1 << 15, "64 - 49 bits");
+
+u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
+{
+    u32 n = *hash_head((struct sbe *)s, offset, rip, key);
+    while (n && !(s->blocks[n].offset == offset && s->blocks[n].rip == rip && s->blocks[n].key == key))
+        n = s->blocks[n].hash_next;
+    return n;
+}
+
+static bool space_left(const struct sbe *s)
+{
+    return s->code_used + BLOCK_BYTES_MAX <= CACHE_CODE_BYTES && s->blocks_used < CACHE_BLOCKS &&
+           s->sites_used + 2 * BLOCK_INSNS <= CACHE_SITES && s->links_used + 2 * BLOCK_INSNS <= CACHE_LINKS;
+}
+
+u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
+{
+    struct sbe *s = v->sbe;
+    if (!space_left(s))
+        codecache_forget_all(v);
+    u32 n = s->blocks_used++;
+    s->blocks[n] = (struct block){
+        .rip = rip,
+        .offset = offset,
+        .key = key,
+        .first_site = s->sites_used,
+        .first_link = s->links_used,
+    };
+    return n;
+}
+
+void codecache_commit(struct sbe *s, u32 block)
+{
+    struct block *b = &s->blocks[block];
+    u32 *head = hash_head(s, b->offset, b->rip, b->key);
+    b->hash_next = *head;
+    *head = block;
+    u32 *frame = &s->frames[b->offset >> PAGE_SHIFT];
+    b->frame_next = *frame;
+    *frame = block;
+    s->serialize = true;
+}
+
+u32 codecache_site(struct sbe *s, u32 block)
+{
+    invariant(s->sites_used < CACHE_SITES);
+    s->blocks[block].sites++;
+    return s->sites_used++;
+}
+
+u32 codecache_link(struct sbe *s, u32 block)
+{
+    invariant(s->links_used < CACHE_LINKS);
+    s->blocks[block].links++;
+    return s->links_used++;
+}
+
+/* ---- Chains ------------------------------------------------------------------------------------- */
+
+static void link_aim(struct sbe *s, const struct link *l, u32 to)
+{
+    u32 distance = to - (l->jump + 4);
+    memcpy(s->code.rw + l->jump, &distance, sizeof distance);
+    s->serialize = true;
+}
+
+void codecache_chain(struct sbe *s, u32 link, u32 target)
+{
+    struct link *l = &s->links[link];
+    struct block *b = &s->blocks[target];
+    if (l->target)
+        return;
+    l->target = target;
+    l->next = b->incoming;
+    b->incoming = link;
+    link_aim(s, l, b->code);
+}
+
+static void links_break_incoming(struct sbe *s, struct block *b)
+{
+    for (u32 n = b->incoming; n; n = s->links[n].next) {
+        s->links[n].target = 0;
+        link_aim(s, &s->links[n], s->links[n].stub);
+    }
+    b->incoming = 0;
+}
+
+static void link_remove(struct sbe *s, u32 link)
+{
+    struct link *l = &s->links[link];
+    u32 *at = &s->blocks[l->target].incoming;
+    while (*at != link)
+        at = &s->links[*at].next;
+    *at = l->next;
+    l->target = 0;
+}
+
+/* ---- Indirect jumps ----------------------------------------------------------------------------- */
+
+static const u8 *jump_nowhere(const struct sbe *s, u32 class) { return s->indirect_exit[block_key_wide(class)]; }
+
+void codecache_jump_remember(struct vcpu *v, u32 block)
+{
+    struct sbe *s = v->sbe;
+    const struct block *b = &s->blocks[block];
+    u32 class = b->key & JUMP_CLASS;
+    u64 slot = jump_slot(b->rip);
+    if (v->context.jump[class][slot] == jump_nowhere(s, class)) {
+        invariant(s->jump_log_used < ARRAY_LEN(s->jump_log));
+        s->jump_log[s->jump_log_used++] = (u16)(class * JUMP_SLOTS + slot);
+    }
+    v->context.jump[class][slot] = codecache_rx(s, b->indirect);
+}
+
+void codecache_jump_forget_all(struct vcpu *v)
+{
+    struct sbe *s = v->sbe;
+    for (u32 n = 0; n < s->jump_log_used; n++) {
+        u32 class = s->jump_log[n] / JUMP_SLOTS;
+        v->context.jump[class][s->jump_log[n] % JUMP_SLOTS] = jump_nowhere(s, class);
+    }
+    s->jump_log_used = 0;
+}
+
+static void jump_tables_empty(struct vcpu *v)
+{
+    for (u32 class = 0; class < JUMP_CLASSES; class++)
+        for (u32 n = 0; n < JUMP_SLOTS; n++)
+            v->context.jump[class][n] = jump_nowhere(v->sbe, class);
+}
+
+/* ---- Death -------------------------------------------------------------------------------------- */
+
+static void block_kill(struct sbe *s, u32 block)
+{
+    struct block *b = &s->blocks[block];
+    u32 *at = hash_head(s, b->offset, b->rip, b->key);
+    while (*at != block)
+        at = &s->blocks[*at].hash_next;
+    *at = b->hash_next;
+    links_break_incoming(s, b);
+    for (u32 n = b->first_link; n < b->first_link + b->links; n++)
+        if (s->links[n].target)
+            link_remove(s, n);
+    b->key = BLOCK_DEAD;
+}
+
+void codecache_forget(struct vcpu *v, u64 offset)
+{
+    struct sbe *s = v->sbe;
+    u32 *frame = &s->frames[offset >> PAGE_SHIFT];
+    if (!*frame)
+        return;
+    for (u32 n = *frame; n; n = s->blocks[n].frame_next)
+        block_kill(s, n);
+    *frame = 0;
+    codecache_jump_forget_all(v);
+}
+
+void codecache_forget_all(struct vcpu *v)
+{
+    struct sbe *s = v->sbe;
+    for (u32 n = 1; n < s->blocks_used; n++) {
+        s->frames[s->blocks[n].offset >> PAGE_SHIFT] = 0;
+        s->blocks[n].key = BLOCK_DEAD;
+    }
+    memset(s->hash, 0, sizeof s->hash);
+    codecache_jump_forget_all(v);
+    s->code_used = s->code_start;
+    s->blocks_used = s->sites_used = s->links_used = 1;
+}
+
+/* ---- Exceptions --------------------------------------------------------------------------------- */
+
+/* Blocks lie in the cache in the order of their numbers. */
+static const struct block *block_at(const struct sbe *s, u64 offset)
+{
+    u32 low = 1, high = s->blocks_used;
+    while (low < high) {
+        u32 middle = (low + high) / 2;
+        if (s->blocks[middle].end <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < s->blocks_used ? &s->blocks[low] : NULL;
+}
+
+bool codecache_landing(const void *context, u64 offset, struct host_landing *to)
+{
+    const struct sbe *s = context;
+    const struct block *b = block_at(s, offset);
+    if (!b)
+        return false;
+    for (u32 n = b->first_site; n < b->first_site + b->sites; n++)
+        if (offset - s->sites[n].begin < s->sites[n].resume - s->sites[n].begin) {
+            *to = (struct host_landing){.code = s->site_exit[block_key_wide(b->key)], .rcx = n};
+            return true;
+        }
+    return false;
+}

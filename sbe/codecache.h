@@ -1,0 +1,110 @@
+/* The code cache: translated blocks, how they are found, how they are chained, and how they die.
+ *
+ * A block is a straight piece of guest code in one page of RAM, translated for one RIP and one set of mode bits (struct
+ * block, `key`). Its sites are the places where translated code may call the interpreter for an instruction: accesses that
+ * the tables do not know, exceptions, and instructions that are not translated. Its links are its direct jumps.
+ *
+ * All blocks of a frame die together when a write hits code in it (core/engine.h, forget). When space runs out, all blocks
+ * die. Blocks are numbered, 0 is none. */
+#ifndef REPRISE_SBE_CODECACHE_H
+#define REPRISE_SBE_CODECACHE_H
+
+#include "core/host.h"
+#include "sbe/insn.h"
+
+enum {
+    CACHE_CODE_BYTES = 16 << 20,
+    CACHE_BLOCKS = 1 << 16,
+    CACHE_SITES = 1 << 17,
+    CACHE_LINKS = 1 << 17,
+    CACHE_HASH = 1 << 15,
+    BLOCK_INSNS = 64,       /* most instructions in a block */
+    BLOCK_BYTES_MAX = 8192, /* most host bytes */
+};
+
+struct block {
+    u64 rip;
+    u64 offset;  /* in RAM, of its first byte */
+    u32 key;     /* block_key(); BLOCK_DEAD */
+    u32 code;    /* offset in the cache: where direct jumps enter */
+    u32 indirect; /* where indirect jumps enter, with the target in R10 */
+    u32 end;
+    u32 hash_next, frame_next;
+    u32 first_site, first_link, incoming; /* incoming: list of links that jump here directly */
+    u16 sites, links;
+    u8 insns;
+};
+#define BLOCK_DEAD 0x80000000u
+
+enum site_kind { SITE_PLAIN, SITE_LAST, SITE_RETURN }; /* LAST: nothing stands behind it in the block */
+
+struct site {
+    struct insn insn;
+    u64 rip;
+    u32 block;
+    u32 resume;   /* offset in the cache: behind the instruction */
+    u32 begin;    /* offset in the cache of its first host instruction: from there to `resume`, exceptions are its own */
+    u8 remaining; /* instructions of the block from this one on */
+    u8 kind;      /* enum site_kind */
+};
+
+struct link {
+    u64 rip;     /* target */
+    u32 block;   /* whose jump it is */
+    u32 jump;    /* offset in the cache of the jump's displacement */
+    u32 stub;    /* where it goes while it is not chained */
+    u32 target;  /* block, or 0 */
+    u32 next;    /* in the target's list */
+};
+
+struct sbe {
+    struct host_exec code;
+    u32 code_used, code_start; /* blocks begin at code_start, behind the fixed stubs */
+    u32 blocks_used, sites_used, links_used;
+    /* Fixed stubs, by width of the guest's code: [0] 32 bits, [1] 64 bits. */
+    const u8 *enter[2], *site_exit[2], *link_exit[2], *budget_exit[2], *indirect_exit[2];
+    u64 epoch;     /* physmem.epoch that the jump tables belong to */
+    u64 fetches;   /* tlb.fetches when translated code was entered */
+    u32 jump_log_used;
+    bool serialize; /* code has been written since it last ran */
+    u16 jump_log[JUMP_CLASSES * JUMP_SLOTS];
+    u32 hash[CACHE_HASH];
+    u32 *frames; /* by RAM page: list of its blocks */
+    u64 frame_count;
+    struct block blocks[CACHE_BLOCKS];
+    struct site sites[CACHE_SITES];
+    struct link links[CACHE_LINKS];
+};
+
+enum status codecache_create(struct vcpu *v);
+void codecache_destroy(struct vcpu *v);
+
+/* The block that begins at `offset` in RAM for this RIP and key, or 0. */
+u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key);
+
+/* Starts a new block; everything dies first if space may run out. It is found from codecache_commit() on. */
+u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key);
+void codecache_commit(struct sbe *s, u32 block);
+/* A record for the block under construction. */
+u32 codecache_site(struct sbe *s, u32 block);
+u32 codecache_link(struct sbe *s, u32 block);
+
+/* Makes the link's jump go to `target` directly. */
+void codecache_chain(struct sbe *s, u32 link, u32 target);
+
+/* Remembers the block as the target of indirect jumps to its RIP. */
+void codecache_jump_remember(struct vcpu *v, u32 block);
+void codecache_jump_forget_all(struct vcpu *v);
+
+/* Kills the blocks of one page of RAM; all blocks. */
+void codecache_forget(struct vcpu *v, u64 offset);
+void codecache_forget_all(struct vcpu *v);
+
+static inline u64 jump_slot(u64 rip) { return (rip >> 12 & 15) << 8 | (rip >> 2 & 255); } /* PEXT by JUMP_MASK */
+
+/* Where execution goes on after an exception at `offset` of the code, for struct host_exec. */
+bool codecache_landing(const void *context, u64 offset, struct host_landing *to);
+
+static inline const u8 *codecache_rx(const struct sbe *s, u32 offset) { return s->code.rx + offset; }
+
+#endif

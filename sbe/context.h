@@ -1,0 +1,32 @@
+/* What translated code finds relative to its stack pointer: while it runs, RSP points at the vCPU, and its stack lies
+ * below. Everything else of the vCPU can be reached the same way. */
+#ifndef REPRISE_SBE_CONTEXT_H
+#define REPRISE_SBE_CONTEXT_H
+
+#include "core/types.h"
+
+/* Bytes in front of each struct vcpu: the stack of translated code and of what it calls. */
+enum { SBE_STACK_BYTES = 1 << 16 };
+
+enum { JUMP_BITS = 12, JUMP_SLOTS = 1 << JUMP_BITS };
+/* One table of jumps for supervisor and user code of either width: the low bits of block_key(). */
+enum { JUMP_CLASSES = 4 };
+#define JUMP_CLASS 3u
+/* Bits of a guest RIP that choose its slot; JUMP_BITS of them. */
+#define JUMP_MASK 0xf3fcull
+
+struct sbe_context {
+    u64 counter;  /* COUNTER_BIAS (sbe/translate.h) + instructions left until `limit`, as translated code left it */
+    u64 limit;    /* vcpu.stop_at when it was entered */
+    u64 flags;    /* the host's RFLAGS when it was left: the guest's arithmetic flags are in it */
+    u64 host_rsp; /* stack pointer of the caller */
+    u64 resume;   /* where to go on */
+    u64 read_table, write_table; /* mmu/memtable.h, with shift counts in their low bits */
+    u64 jump_mask;               /* JUMP_MASK */
+    u64 scratch;
+    u32 site; /* of the last indirect jump */
+    /* Indirect jumps: by slot, the indirect entry of some block at such a RIP, or the code that looks one up. */
+    const u8 *jump[JUMP_CLASSES][JUMP_SLOTS];
+};
+
+#endif

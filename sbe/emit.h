@@ -1,0 +1,204 @@
+/* Writing x86-64 instructions into the code cache: bytes, operands, and the few instructions that the translator's own
+ * sequences are made of. Nothing here knows of guests.
+ *
+ * An emitter never writes beyond `end`; one that ran full stays full, and emitter_full() tells. */
+#ifndef REPRISE_SBE_EMIT_H
+#define REPRISE_SBE_EMIT_H
+
+#include "core/types.h"
+#include "core/x86.h"
+
+struct emitter {
+    u8 *at, *end;
+};
+
+#define HOST_NONE 0xffu
+
+/* An r/m operand of the host. Registers by their encoding (enum gpr names them). */
+struct host_rm {
+    bool memory;
+    u8 base;  /* the register itself if !memory */
+    u8 index; /* memory: HOST_NONE if none */
+    u8 scale; /* shift count 0..3 */
+    s32 disp;
+};
+
+static inline struct host_rm rm_register(unsigned reg) { return (struct host_rm){.base = (u8)reg, .index = HOST_NONE}; }
+static inline struct host_rm rm_memory(unsigned base, s32 disp)
+{
+    return (struct host_rm){.memory = true, .base = (u8)base, .index = HOST_NONE, .disp = disp};
+}
+static inline struct host_rm rm_indexed(unsigned base, unsigned index, unsigned scale, s32 disp)
+{
+    return (struct host_rm){.memory = true, .base = (u8)base, .index = (u8)index, .scale = (u8)scale, .disp = disp};
+}
+
+static inline bool emitter_full(const struct emitter *e) { return e->at >= e->end; }
+
+static inline void emit8(struct emitter *e, unsigned x)
+{
+    if (e->at < e->end)
+        *e->at++ = (u8)x;
+}
+static inline void emit16(struct emitter *e, unsigned x)
+{
+    emit8(e, x);
+    emit8(e, x >> 8);
+}
+static inline void emit32(struct emitter *e, u32 x)
+{
+    emit16(e, x);
+    emit16(e, x >> 16);
+}
+static inline void emit64(struct emitter *e, u64 x)
+{
+    emit32(e, (u32)x);
+    emit32(e, (u32)(x >> 32));
+}
+
+#define REX_NONE 0u
+#define REX_BASE 0x40u
+#define REX_W 0x48u
+
+/* REX bits that registers beyond 7 want. */
+static inline unsigned rex_bits(unsigned reg, const struct host_rm *rm)
+{
+    unsigned rex = (reg & 8) >> 1 | (rm->base & 8) >> 3;
+    if (rm->memory && rm->index != HOST_NONE)
+        rex |= (rm->index & 8) >> 2;
+    return rex;
+}
+
+/* A REX prefix if `rex` (REX_NONE, REX_BASE, REX_W) or a register asks for one. */
+static inline void emit_rex(struct emitter *e, unsigned rex, unsigned reg, const struct host_rm *rm)
+{
+    unsigned bits = rex_bits(reg, rm);
+    if (rex || bits)
+        emit8(e, REX_BASE | rex | bits);
+}
+
+/* ModRM, SIB and displacement (SDM vol. 2, 2.1.5). RSP and R12 as base need a SIB byte, RBP and R13 a displacement. */
+static inline void emit_modrm(struct emitter *e, unsigned reg, const struct host_rm *rm)
+{
+    unsigned middle = (reg & 7) << 3;
+    if (!rm->memory) {
+        emit8(e, 0xc0 | middle | (rm->base & 7));
+        return;
+    }
+    bool sib = rm->index != HOST_NONE || (rm->base & 7) == RSP;
+    unsigned mod = rm->disp == 0 && (rm->base & 7) != RBP ? 0 : rm->disp == (s8)rm->disp ? 1 : 2;
+    emit8(e, mod << 6 | middle | (sib ? 4u : rm->base & 7u));
+    if (sib)
+        emit8(e, (unsigned)rm->scale << 6 | (rm->index == HOST_NONE ? 4u : rm->index & 7u) << 3 | (rm->base & 7u));
+    if (mod == 1)
+        emit8(e, (u8)rm->disp);
+    else if (mod == 2)
+        emit32(e, (u32)rm->disp);
+}
+
+/* A one-byte opcode with ModRM. */
+static inline void emit_op(struct emitter *e, unsigned rex, unsigned opcode, unsigned reg, struct host_rm rm)
+{
+    emit_rex(e, rex, reg, &rm);
+    emit8(e, opcode);
+    emit_modrm(e, reg, &rm);
+}
+
+static inline void emit_load(struct emitter *e, unsigned reg, struct host_rm rm) { emit_op(e, REX_W, 0x8b, reg, rm); }
+static inline void emit_load_32(struct emitter *e, unsigned reg, struct host_rm rm) { emit_op(e, 0, 0x8b, reg, rm); }
+static inline void emit_store(struct emitter *e, unsigned reg, struct host_rm rm) { emit_op(e, REX_W, 0x89, reg, rm); }
+static inline void emit_store_32(struct emitter *e, unsigned reg, struct host_rm rm) { emit_op(e, 0, 0x89, reg, rm); }
+static inline void emit_move(struct emitter *e, unsigned to, unsigned from) { emit_load(e, to, rm_register(from)); }
+static inline void emit_move_32(struct emitter *e, unsigned to, unsigned from) { emit_load_32(e, to, rm_register(from)); }
+static inline void emit_lea(struct emitter *e, bool wide, unsigned reg, struct host_rm rm)
+{
+    emit_op(e, wide ? REX_W : 0, 0x8d, reg, rm);
+}
+
+/* Loads a constant in the shortest way. */
+static inline void emit_constant(struct emitter *e, unsigned reg, u64 value)
+{
+    struct host_rm rm = rm_register(reg);
+    if (value == (u32)value || value != (u64)(s64)(s32)value) {
+        bool wide = value != (u32)value;
+        emit_rex(e, wide ? REX_W : 0, 0, &rm);
+        emit8(e, 0xb8 | (reg & 7));
+        if (wide)
+            emit64(e, value);
+        else
+            emit32(e, (u32)value);
+        return;
+    }
+    emit_op(e, REX_W, 0xc7, 0, rm);
+    emit32(e, (u32)value);
+}
+
+/* mov dword [rm], imm32 */
+static inline void emit_store_constant_32(struct emitter *e, u32 value, struct host_rm rm)
+{
+    emit_op(e, 0, 0xc7, 0, rm);
+    emit32(e, value);
+}
+
+/* The flags-free shifts of BMI2: SHLX (pp = 66), SARX (F3), SHRX (F2), SDM vol. 2, "SARX/SHLX/SHRX". */
+enum { VEX_SHLX = 1, VEX_SARX = 2, VEX_SHRX = 3 };
+static inline void emit_shift_x(struct emitter *e, unsigned kind, bool wide, unsigned to, unsigned from, unsigned count)
+{
+    emit8(e, 0xc4);
+    emit8(e, (to & 8 ? 0 : 0x80) | 0x40 | (from & 8 ? 0 : 0x20) | 2);
+    emit8(e, (wide ? 0x80u : 0u) | (~count & 15) << 3 | kind);
+    emit8(e, 0xf7);
+    emit8(e, 0xc0 | (to & 7) << 3 | (from & 7));
+}
+
+/* PEXT to, from, [rm] (SDM vol. 2, "PEXT"); the base of `rm` is one of the low eight registers. */
+static inline void emit_pext(struct emitter *e, unsigned to, unsigned from, struct host_rm rm)
+{
+    emit8(e, 0xc4);
+    emit8(e, (to & 8 ? 0 : 0x80) | 0x60 | 2);
+    emit8(e, 0x80 | (~from & 15) << 3 | 2);
+    emit8(e, 0xf5);
+    emit_modrm(e, to, &rm);
+}
+
+/* Jumps with a 32-bit displacement. They return the place of the displacement, which emit_patch() fills in. */
+static inline u8 *emit_jump(struct emitter *e)
+{
+    emit8(e, 0xe9);
+    emit32(e, 0);
+    return e->at - 4;
+}
+static inline u8 *emit_jump_if(struct emitter *e, unsigned condition)
+{
+    emit8(e, 0x0f);
+    emit8(e, 0x80 | (condition & 15));
+    emit32(e, 0);
+    return e->at - 4;
+}
+static inline void emit_patch(u8 *displacement, const u8 *target)
+{
+    u32 distance = (u32)(target - (displacement + 4));
+    __builtin_memcpy(displacement, &distance, sizeof distance);
+}
+/* JRCXZ and short JMP: the displacement is a byte. */
+static inline u8 *emit_jrcxz(struct emitter *e)
+{
+    emit8(e, 0xe3);
+    emit8(e, 0);
+    return e->at - 1;
+}
+static inline u8 *emit_jump_short(struct emitter *e)
+{
+    emit8(e, 0xeb);
+    emit8(e, 0);
+    return e->at - 1;
+}
+/* True if `target` was near enough. */
+static inline bool emit_patch_short(u8 *displacement, const u8 *target)
+{
+    s64 distance = target - (displacement + 1);
+    *displacement = (u8)distance;
+    return distance == (s8)distance;
+}
+
+#endif

@@ -1,0 +1,221 @@
+/* The engine that executes translated code: its run loop, and what translated code calls.
+ *
+ * The interpreter executes what is not translated: single-stepping, code that crosses pages or lies outside RAM, 16-bit
+ * code, and the few instructions that are left when a block does not fit before `stop_at` any more. */
+#include "core/exception.h"
+#include "core/segment.h"
+#include "core/vm.h"
+#include "mmu/memtable.h"
+#include "sbe/interp.h"
+#include "sbe/translate.h"
+
+static enum status sbe_create(struct vcpu *v)
+{
+    enum status status = engine_interp.create(v);
+    if (status != STATUS_OK)
+        return status;
+    bool wide = model_has(v->vm->config.model, FEAT_LM);
+    status = memtable_create(v, wide);
+    if (status == STATUS_OK) {
+        status = codecache_create(v);
+        if (status != STATUS_OK)
+            memtable_destroy(v);
+    }
+    if (status != STATUS_OK)
+        engine_interp.destroy(v);
+    v->context.jump_mask = JUMP_MASK;
+    return status;
+}
+
+static void sbe_destroy(struct vcpu *v)
+{
+    codecache_destroy(v);
+    memtable_destroy(v);
+    engine_interp.destroy(v);
+}
+
+static void sbe_forget(struct vcpu *v, u64 offset)
+{
+    if (offset == FORGET_ALL)
+        codecache_forget_all(v);
+    else
+        codecache_forget(v, offset);
+}
+
+/* ---- Into translated code ----------------------------------------------------------------------- */
+
+/* 32-bit code computes with whole registers: their upper halves must be 0, as its own writes leave them. What 64-bit code
+ * left there stays until it is overwritten. */
+static bool upper_halves_clear(const struct cpu *c)
+{
+    u64 all = 0;
+    for (unsigned reg = RAX; reg <= RDI; reg++)
+        all |= c->gpr[reg];
+    return all >> 32 == 0;
+}
+
+/* The block at CS:RIP, translated now if need be. 0: the interpreter has to go on. */
+static u32 find_block(struct vcpu *v)
+{
+    u32 key = block_key(v);
+    if (key == KEY_NONE || (!block_key_wide(key) && !upper_halves_clear(&v->cpu)))
+        return 0;
+    const u8 *host;
+    gpa_t page;
+    if ((block_key_wide(key) && !canonical(v->cpu.rip)) || !mem_fetch_page(v, v->cpu.rip, &host, &page) || !host)
+        return 0; /* the interpreter meets the same fault, and delivers it */
+    u64 offset = physmem_offset(&v->vm->memory, page) | (v->cpu.rip & PAGE_MASK);
+    u32 block = codecache_find(v->sbe, offset, v->cpu.rip, key);
+    return block ? block : translate_block(v, offset, key);
+}
+
+static void tables_select(struct vcpu *v, bool wide)
+{
+    u64 *const *tables = v->memtable->slots[v->tlb.rights];
+    v->context.read_table = (u64)tables[MEMTABLE_READ] + table_bias(wide, false);
+    v->context.write_table = (u64)tables[MEMTABLE_WRITE] + table_bias(wide, true);
+}
+
+/* SDM vol. 3, 8.1.3: code that was written through another address wants a serializing instruction before it runs. IRET
+ * is one that needs no privilege, and that hypervisors do not intercept. */
+static void serialize(void)
+{
+    u64 scratch;
+    __asm__ volatile("mov %%ss, %k0\n\tpush %0\n\tlea 8(%%rsp), %0\n\tpush %0\n\tpushfq\n\tmov %%cs, %k0\n\tpush %0\n\t"
+                     "lea 1f(%%rip), %0\n\tpush %0\n\tiretq\n1:"
+                     : "=&r"(scratch) : : "memory", "cc");
+}
+
+/* Where translated code goes on at CS:RIP, or NULL: leave it to the run loop. */
+static const u8 *go_on(struct vcpu *v, u32 *found)
+{
+    struct sbe *s = v->sbe;
+    struct cpu *c = &v->cpu;
+    *found = 0;
+    if (c->icount >= v->stop_at || v->stepping)
+        return NULL;
+    u32 block = find_block(v);
+    if (!block || c->icount + s->blocks[block].insns > v->stop_at)
+        return NULL;
+    if (s->epoch != v->vm->memory.epoch) {
+        codecache_jump_forget_all(v);
+        s->epoch = v->vm->memory.epoch;
+    }
+    bool wide = block_key_wide(s->blocks[block].key);
+    tables_select(v, wide);
+    s->fetches = v->tlb.fetches;
+    v->context.limit = v->stop_at;
+    v->context.counter = counter_bias(wide) + (v->stop_at - c->icount);
+    if (s->serialize) {
+        s->serialize = false;
+        serialize();
+    }
+    *found = block;
+    return codecache_rx(s, s->blocks[block].code);
+}
+
+/* ---- Out of translated code --------------------------------------------------------------------- */
+
+/* Completes the state that translated code left, `unexecuted` instructions before the end of what it has counted. */
+static void settle(struct vcpu *v, u64 rip, bool wide, unsigned unexecuted)
+{
+    struct cpu *c = &v->cpu;
+    c->rip = rip;
+    c->aflags = (u32)v->context.flags & FLAGS_ARITH;
+    c->icount = v->context.limit + counter_bias(wide) - (v->context.counter + unexecuted);
+}
+
+/* May the block go on behind the instruction of `site`? Its own mode, mapping and code must be what they were. */
+static bool site_goes_on(struct vcpu *v, const struct site *site, const struct block *b)
+{
+    struct sbe *s = v->sbe;
+    u64 behind = v->cpu.icount + site->remaining - 1;
+    return v->tlb.fetches == s->fetches && b->key != BLOCK_DEAD && !v->stepping && v->stop_at == v->context.limit &&
+           behind <= v->stop_at;
+}
+
+const u8 *sbe_site(struct vcpu *v, u32 number)
+{
+    struct sbe *s = v->sbe;
+    const struct site *site = &s->sites[number];
+    const struct block *b = &s->blocks[site->block];
+    bool wide = block_key_wide(b->key);
+    settle(v, site->rip, wide, site->remaining);
+    v->vm->stats.callouts++;
+    enum exec result = interp_execute(v, &site->insn);
+    u32 found;
+    if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))
+        return go_on(v, &found);
+    v->context.counter = counter_bias(wide) + v->stop_at - (v->cpu.icount + site->remaining - 1);
+    return codecache_rx(s, site->resume);
+}
+
+const u8 *sbe_link(struct vcpu *v, u32 number)
+{
+    struct sbe *s = v->sbe;
+    struct link link = s->links[number];
+    u32 blocks = s->blocks_used, found;
+    settle(v, link.rip, block_key_wide(s->blocks[link.block].key), 0);
+    const u8 *code = go_on(v, &found);
+    if (code && s->blocks_used >= blocks && s->blocks[link.block].key != BLOCK_DEAD) /* nothing was thrown away */
+        codecache_chain(s, number, found);
+    return code;
+}
+
+const u8 *sbe_budget(struct vcpu *v, u32 block)
+{
+    const struct block *b = &v->sbe->blocks[block];
+    settle(v, b->rip, block_key_wide(b->key), b->insns);
+    return NULL;
+}
+
+const u8 *sbe_indirect(struct vcpu *v, u64 target)
+{
+    const struct site *site = &v->sbe->sites[v->context.site];
+    bool wide = v->mode == CODE_64;
+    u32 found;
+    settle(v, target, wide, 0);
+    if (wide && !canonical(target)) { /* the jump's own fault: only RET has done something by now */
+        if (site->kind == SITE_RETURN)
+            v->cpu.gpr[RSP] -= 8 + (site->insn.imm & 0xffff);
+        settle(v, site->rip, wide, 1);
+        interp_execute(v, &site->insn);
+        return go_on(v, &found);
+    }
+    const u8 *code = go_on(v, &found);
+    if (code)
+        codecache_jump_remember(v, found);
+    return code;
+}
+
+/* ---- Run loop ----------------------------------------------------------------------------------- */
+
+static void sbe_run(struct vcpu *v)
+{
+    u32 found;
+    while (v->cpu.icount < v->stop_at) {
+        if (__builtin_expect(v->stepping, 0) && !interp_rf_has_served(v)) {
+            interp_step(v);
+            continue;
+        }
+        const u8 *code = go_on(v, &found);
+        if (code) {
+            void (*enter)(struct vcpu *, const u8 *) = (void (*)(struct vcpu *, const u8 *))v->sbe->enter[v->mode == CODE_64];
+            enter(v, code);
+        } else {
+            v->vm->stats.interpreted++;
+            interp_one(v);
+        }
+    }
+    v->vm->stats.engine_exits++;
+}
+
+const struct engine engine_sbe = {
+    .name = "sbe",
+    .summary = "scan before execution: translated code, several times as fast",
+    .layout = PHYSMEM_HOLES,
+    .create = sbe_create,
+    .destroy = sbe_destroy,
+    .run = sbe_run,
+    .forget = sbe_forget,
+};

@@ -1,0 +1,308 @@
+/* The translator's passes, in order. */
+#include "sbe/translate_internal.h"
+
+#include "core/panic.h"
+#include "core/segment.h"
+#include "core/vm.h"
+#include "mmu/access.h"
+#include "sbe/decode.h"
+#include "sbe/fpu_thunk.h"
+#include "sbe/interp.h"
+
+/* ---- The key ------------------------------------------------------------------------------------ */
+
+static bool segment_based(const struct segment *s)
+{
+    u32 wanted = SEG_P | SEG_S | SEG_WRITABLE;
+    return s->limit == 0xffffffffu &&
+           (s->attributes & (wanted | SEG_CODE | SEG_EXPAND_DOWN | SEG_UNUSABLE)) == wanted;
+}
+
+static u32 unit_keys(const struct vcpu *v)
+{
+    const struct cpu *c = &v->cpu;
+    if ((c->cr0 & (CR0_EM | CR0_TS)) || v->thunks->is_volatile)
+        return 0;
+    return KEY_X87 | (c->cr4 & CR4_OSFXSR ? KEY_SSE : 0);
+}
+
+u32 block_key(const struct vcpu *v)
+{
+    const u8 both = SEG_FLAT_READ | SEG_FLAT_WRITE;
+    const struct cpu *c = &v->cpu;
+    u32 key = (c->cpl == 3 ? KEY_USER : 0) | unit_keys(v);
+    if (v->mode == CODE_64)
+        return key | KEY_WIDE;
+    if (v->mode != CODE_32 || c->seg[SEG_CS].base != 0 || c->seg[SEG_CS].limit != 0xffffffffu)
+        return KEY_NONE;
+    for (unsigned seg = 0; seg < SEG_COUNT; seg++)
+        if (v->seg_flat[seg] == both && (seg != SEG_SS || v->stack32))
+            key |= KEY_FLAT(seg);
+    for (unsigned seg = SEG_FS; seg <= SEG_GS; seg++)
+        if (segment_based(&c->seg[seg]))
+            key |= KEY_BASED(seg);
+    return key;
+}
+
+/* ---- Scan --------------------------------------------------------------------------------------- */
+
+static bool treatment_ends(enum treatment treatment)
+{
+    return treatment == DO_CALLOUT_END || (treatment >= DO_JUMP && treatment != DO_JUMP_IF);
+}
+
+/* A block goes on behind a conditional jump forwards: backwards it closes a loop, which is better entered at its top. */
+static bool branch_ends(const struct translation *t, const struct insn *i)
+{
+    return (s64)i->imm < 0 || t->side_exits + 1 >= SIDE_EXITS_MAX;
+}
+
+/* Fills insns, rips and treatments. Returns the bytes of guest code. */
+static unsigned scan(struct translation *t, u64 offset)
+{
+    struct vcpu *v = t->v;
+    const u8 *page = physmem_host(&v->vm->memory, offset & ~(u64)PAGE_MASK);
+    unsigned at = offset & PAGE_MASK, begin = at;
+    bool ended = false;
+    while (!ended && t->count < BLOCK_INSNS && at < PAGE_SIZE) {
+        struct insn *i = &t->insns[t->count];
+        unsigned available = PAGE_SIZE - at < INSN_MAX ? PAGE_SIZE - at : INSN_MAX;
+        if (decode(page + at, available, (enum code_mode)v->mode, i) != DECODE_OK)
+            break;
+        interp_prepare(v, i);
+        t->rip = t->rips[t->count] = v->cpu.rip + (at - begin);
+        enum treatment treatment = classify(t, i);
+        t->treatments[t->count++] = (u8)treatment;
+        at += i->length;
+        if (treatment == DO_JUMP_IF) {
+            ended = branch_ends(t, i);
+            t->side_exits++; /* counted here, filled in later */
+        }
+        ended |= treatment_ends(treatment);
+    }
+    t->side_exits = 0;
+    v->vm->stats.decodes += t->count;
+    return at - begin;
+}
+
+/* ---- Emit --------------------------------------------------------------------------------------- */
+
+u32 current_site(struct translation *t)
+{
+    if (t->site)
+        return t->site;
+    t->site = codecache_site(t->s, t->block);
+    t->s->sites[t->site] = (struct site){
+        .insn = t->insns[t->at],
+        .rip = t->rip,
+        .block = t->block,
+        .remaining = (u8)(t->count - t->at),
+    };
+    return t->site;
+}
+
+static void fixup_add(struct translation *t, enum fixup_kind kind, u32 value)
+{
+    invariant(t->fixups < FIXUPS_MAX);
+    t->fixup[t->fixups++] = (struct fixup){.displacement = emit_jrcxz(&t->e), .value = value, .kind = (u8)kind};
+}
+
+void emit_site_if_zero(struct translation *t) { fixup_add(t, FIXUP_SITE, current_site(t)); }
+
+static void emit_exit(struct translation *t, u32 value, const u8 *stub)
+{
+    emit_constant(&t->e, RCX, value);
+    emit_patch(emit_jump(&t->e), stub - t->s->code.rx + t->s->code.rw);
+}
+
+void emit_site(struct translation *t) { emit_exit(t, current_site(t), t->s->site_exit[t->wide]); }
+
+enum { FIXUP_BYTES = 10, JUMP_SHORT_BYTES = 2 };
+
+/* Would all fixups reach their code if it were written now? */
+static bool fixups_in_reach(const struct translation *t)
+{
+    const u8 *at = t->e.at + JUMP_SHORT_BYTES;
+    for (unsigned n = 0; n < t->fixups; n++)
+        if (at + n * FIXUP_BYTES - (t->fixup[n].displacement + 1) > INT8_MAX)
+            return false;
+    return true;
+}
+
+static void emit_fixups(struct translation *t)
+{
+    for (unsigned n = 0; n < t->fixups; n++) {
+        const struct fixup *f = &t->fixup[n];
+        bool near_enough = emit_patch_short(f->displacement, t->e.at);
+        invariant(near_enough || emitter_full(&t->e));
+        emit_exit(t, f->value, f->kind == FIXUP_SITE ? t->s->site_exit[t->wide] : t->s->budget_exit[t->wide]);
+    }
+    t->fixups = 0;
+}
+
+void emit_fixups_inline(struct translation *t)
+{
+    if (!t->fixups)
+        return;
+    u8 *over = emit_jump_short(&t->e);
+    while (t->fixups * FIXUP_BYTES > INT8_MAX) /* cannot be: they would be out of reach before */
+        panic("too many fixups");
+    emit_fixups(t);
+    emit_patch_short(over, t->e.at);
+}
+
+/* Where indirect jumps enter: with their target in R10, which must be this block's RIP. */
+static void emit_indirect_entry(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    u64 rip = t->s->blocks[t->block].rip;
+    emit_constant(e, HOST_ADDEND, t->wide ? 0 - rip : (u32)(0 - (u32)rip));
+    emit_lea(e, t->wide, HOST_ADDEND, rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0));
+    u8 *same = emit_jrcxz(e);
+    emit_patch(emit_jump(e), t->s->indirect_exit[t->wide] - t->s->code.rx + t->s->code.rw);
+    emit_patch_short(same, e->at);
+}
+
+/* Takes the block's instructions off the counter, or leaves if they would not all fit. */
+static void emit_count(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    emit_lea(e, true, HOST_COUNTER, rm_memory(HOST_COUNTER, -(s32)t->count));
+    emit_shift_x(e, VEX_SHRX, true, HOST_ADDEND, HOST_COUNTER, HOST_READ_TABLE);
+    fixup_add(t, FIXUP_BUDGET, t->block);
+}
+
+static void emit_insn(struct translation *t)
+{
+    const struct insn *i = &t->insns[t->at];
+    enum treatment treatment = (enum treatment)t->treatments[t->at];
+    switch (treatment) {
+    case DO_NOTHING: break;
+    case DO_PLAIN: emit_plain(t, i); break;
+    case DO_LEA: emit_lea_insn(t, i); break;
+    case DO_PUSH:
+    case DO_POP:
+    case DO_LEAVE: emit_stack(t, i, treatment); break;
+    case DO_CALLOUT:
+        emit_site(t);
+        t->fpu_live = false;
+        break;
+    case DO_CALLOUT_END:
+        emit_site(t);
+        t->ended = true;
+        break;
+    default: emit_flow(t, i, treatment);
+    }
+}
+
+/* What has to be undone to emit an instruction again, behind the fixups of those before it. */
+struct mark {
+    u8 *at;
+    unsigned fixups, side_exits;
+    bool fpu_live, ended;
+    u32 sites, block_sites, links, block_links;
+};
+
+static struct mark mark_take(const struct translation *t)
+{
+    const struct block *b = &t->s->blocks[t->block];
+    return (struct mark){t->e.at, t->fixups, t->side_exits, t->fpu_live, t->ended,
+                         t->s->sites_used, b->sites, t->s->links_used, b->links};
+}
+
+static void mark_return(struct translation *t, const struct mark *m)
+{
+    struct block *b = &t->s->blocks[t->block];
+    t->e.at = m->at;
+    t->fixups = m->fixups;
+    t->side_exits = m->side_exits;
+    t->fpu_live = m->fpu_live;
+    t->ended = m->ended;
+    t->s->sites_used = m->sites;
+    b->sites = (u16)m->block_sites;
+    t->s->links_used = m->links;
+    b->links = (u16)m->block_links;
+}
+
+static void emit_one(struct translation *t)
+{
+    t->site = 0;
+    t->begin = t->e.at;
+    t->rip = t->rips[t->at];
+    emit_insn(t);
+    if (!t->site)
+        return;
+    if (isa_rows[t->insns[t->at].row].cls != CLS_FPU)
+        t->fpu_live = false; /* an access to a device parks the FPU */
+    struct site *s = &t->s->sites[t->site];
+    if (t->ended && s->kind == SITE_PLAIN)
+        s->kind = SITE_LAST;
+    s->begin = cache_offset(t, t->begin);
+    s->resume = cache_offset(t, t->e.at);
+}
+
+/* The instruction at t->at, or behind the last one the jump that ends the block. */
+static void emit_next(struct translation *t)
+{
+    if (t->at < t->count) {
+        emit_one(t);
+        return;
+    }
+    const struct insn *last = &t->insns[t->count - 1];
+    u64 next = t->rips[t->count - 1] + last->length;
+    if (!t->ended)
+        emit_jump_to(t, t->wide ? next : (u32)next);
+}
+
+static void emit_instructions(struct translation *t)
+{
+    for (t->at = 0; t->at <= t->count; t->at++) {
+        struct mark m = mark_take(t);
+        emit_next(t);
+        if (fixups_in_reach(t))
+            continue;
+        mark_return(t, &m);
+        emit_fixups_inline(t);
+        emit_next(t);
+    }
+}
+
+/* ---- All together ------------------------------------------------------------------------------- */
+
+static void emit_block(struct translation *t)
+{
+    struct block *b = &t->s->blocks[t->block];
+    b->insns = (u8)t->count;
+    b->indirect = cache_offset(t, t->e.at);
+    emit_indirect_entry(t);
+    b->code = cache_offset(t, t->e.at);
+    emit_count(t);
+    emit_instructions(t);
+    emit_fixups(t);
+    emit_side_exits(t);
+    b->end = cache_offset(t, t->e.at);
+}
+
+u32 translate_block(struct vcpu *v, u64 offset, u32 key)
+{
+    struct sbe *s = v->sbe;
+    struct translation t;
+    t.v = v;
+    t.s = s;
+    t.wide = block_key_wide(key);
+    t.key = key;
+    t.count = t.fixups = t.side_exits = 0;
+    t.fpu_live = t.ended = false;
+    unsigned bytes = scan(&t, offset);
+    if (!t.count)
+        return 0;
+    t.block = codecache_begin(v, offset, v->cpu.rip, key);
+    t.e = (struct emitter){.at = s->code.rw + s->code_used, .end = s->code.rw + s->code_used + BLOCK_BYTES_MAX};
+    emit_block(&t);
+    invariant(!emitter_full(&t.e));
+    s->code_used = s->blocks[t.block].end;
+    phys_watch_code(v->vm, physmem_address(&v->vm->memory, offset), bytes);
+    codecache_commit(s, t.block);
+    v->vm->stats.translations++;
+    return t.block;
+}

@@ -1,0 +1,71 @@
+/* The translator: guest code into host code, a block at a time, in named passes.
+ *
+ *   scan      decodes to a branch, a page end or BLOCK_INSNS instructions         translate.c
+ *   classify  says what is done with each instruction                             classify.c
+ *   place     where guest registers live in the host                              translate_registers.c
+ *   emit      writes the code: data (translate_data.c), memory (translate_memory.c), stack and
+ *             branches (translate_flow.c), fixed stubs (translate_stubs.c)
+ *
+ * In translated code the guest's arithmetic flags are the host's, always: no sequence of ours writes flags between guest
+ * instructions. So flags are exact at every access that may fault and at every exit, and no liveness has to be proved.
+ *
+ * Host registers: RSP the vCPU (sbe/context.h), RCX scratch (addends, counts, JRCXZ), R10 scratch (addresses), R12 the
+ * instruction counter, R13 and R14 the write and read table with shift counts in their low bits. Guest registers live in
+ * those of the same name but RCX in R11 and RSP in R15; what is left over lives in the vCPU (enum gpr R10..R15).
+ *
+ * Counting: R12 is COUNTER_BIAS + instructions left. A block subtracts its length on entry and leaves at once if the bias
+ * is touched, so that it only runs if it runs whole; a side exit gives back what it did not execute. */
+#ifndef REPRISE_SBE_TRANSLATE_H
+#define REPRISE_SBE_TRANSLATE_H
+
+#include "sbe/codecache.h"
+#include "sbe/emit.h"
+
+enum { HOST_ADDEND = RCX, HOST_ADDRESS = R10, HOST_COUNTER = R12, HOST_WRITE_TABLE = R13, HOST_READ_TABLE = R14 };
+
+/* Shift counts in the tables' low bits, and with them the bias of the counter: SHRX by R14 must give 0 below it. */
+enum {
+    NARROW_SHIFT = PAGE_SHIFT, /* in R14: 32-bit addresses: page number = address >> 12 */
+    NARROW_SHIFT_REST = 8,     /* in R13: 12 + 12 + 8 = 32 */
+    WIDE_SHIFT_LEFT = 16,      /* in R13: 64-bit addresses: << 16 >> 28 */
+    WIDE_SHIFT_RIGHT = 28,     /* in R14 */
+};
+/* What is in the low bits of the table registers. */
+static inline unsigned table_bias(bool wide, bool write)
+{
+    if (!wide)
+        return write ? NARROW_SHIFT_REST : NARROW_SHIFT;
+    return write ? WIDE_SHIFT_LEFT : WIDE_SHIFT_RIGHT;
+}
+static inline u64 counter_bias(bool wide) { return 1ull << (wide ? WIDE_SHIFT_RIGHT : NARROW_SHIFT); }
+
+/* Mode bits that translated code depends on. */
+#define KEY_USER 0x1u /* CPL 3 */
+#define KEY_WIDE 0x2u /* 64-bit code; else 32-bit code with a flat CS */
+#define KEY_SSE 0x4u  /* SSE instructions execute: CR0.EM, CR0.TS, CR4.OSFXSR */
+#define KEY_X87 0x8u  /* x87 instructions execute: CR0.EM, CR0.TS */
+/* 32-bit code: segments with base 0 and limit 4 GiB - 1, readable and writable; for SS a 32-bit stack as well */
+#define KEY_FLAT(seg) (0x10u << (seg))
+/* 32-bit code: the same with any base: FS and GS */
+#define KEY_BASED(seg) (0x40u << (seg))
+#define KEY_NONE 0xffffffffu /* code that is not translated */
+
+u32 block_key(const struct vcpu *v);
+static inline bool block_key_wide(u32 key) { return key & KEY_WIDE; }
+_Static_assert((KEY_USER | KEY_WIDE) == JUMP_CLASS, "sbe/context.h");
+
+/* Translates the block at CS:RIP, whose first byte lies at `offset` in RAM. 0 if its first instruction cannot be
+ * translated: it crosses the page, or is none. */
+u32 translate_block(struct vcpu *v, u64 offset, u32 key);
+
+/* Writes the code that enters and leaves translated code; returns its size. */
+u32 translate_fixed_stubs(struct vcpu *v);
+
+/* Called by the fixed stubs with the guest's state in the vCPU. They return where to go on in translated code, or NULL
+ * to leave. Defined in engine_sbe.c. */
+const u8 *sbe_site(struct vcpu *v, u32 site);
+const u8 *sbe_link(struct vcpu *v, u32 link);
+const u8 *sbe_budget(struct vcpu *v, u32 block);
+const u8 *sbe_indirect(struct vcpu *v, u64 target);
+
+#endif

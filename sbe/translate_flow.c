@@ -1,0 +1,246 @@
+/* The stack, and near branches.
+ *
+ * A direct jump within its page becomes a jump of the host, which the code cache aims at the target's block. Within a page the
+ * target is mapped whenever the jump itself is; beyond it that would have to be checked, so such jumps go through the
+ * table of indirect jumps, which is emptied when translations change. The target's indirect entry compares R10 with
+ * the RIP that it was made for. */
+#include "core/segment.h"
+#include "sbe/translate_internal.h"
+
+#define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
+
+static unsigned word_bytes(const struct translation *t) { return t->wide ? 8 : 4; }
+
+static void emit_load_word(struct translation *t, unsigned reg, struct host_rm rm)
+{
+    emit_op(&t->e, t->wide ? REX_W : 0, 0x8b, reg, rm);
+}
+
+static void emit_store_word(struct translation *t, unsigned reg, struct host_rm rm)
+{
+    emit_op(&t->e, t->wide ? REX_W : 0, 0x89, reg, rm);
+}
+
+static unsigned stack_pointer(const struct translation *t) { return host_of(t->wide, RSP); }
+
+static void emit_stack_adjust(struct translation *t, s32 bytes)
+{
+    emit_lea(&t->e, t->wide, stack_pointer(t), rm_memory(stack_pointer(t), bytes));
+}
+
+/* ---- The stack ---------------------------------------------------------------------------------- */
+
+/* R10 = the new top of the stack, RCX = its addend. */
+static void emit_push_address(struct translation *t)
+{
+    emit_lea(&t->e, t->wide, HOST_ADDRESS, rm_memory(stack_pointer(t), -(s32)word_bytes(t)));
+    emit_addend(t, HOST_ADDRESS, true);
+}
+
+static void emit_push_constant(struct translation *t, u64 value)
+{
+    struct emitter *e = &t->e;
+    emit_push_address(t);
+    struct host_rm top = rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0);
+    if (!t->wide || value == (u64)(s64)(s32)value) {
+        emit_op(e, t->wide ? REX_W : 0, 0xc7, 0, top);
+        emit32(e, (u32)value);
+    } else {
+        emit_lea(e, true, HOST_ADDEND, top);
+        emit_constant(e, HOST_ADDRESS, value);
+        emit_store(e, HOST_ADDRESS, rm_memory(HOST_ADDEND, 0));
+    }
+    emit_stack_adjust(t, -(s32)word_bytes(t));
+}
+
+static void emit_push_register(struct translation *t, unsigned reg)
+{
+    struct emitter *e = &t->e;
+    unsigned host = host_of(t->wide, reg);
+    emit_push_address(t);
+    struct host_rm top = rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0);
+    if (host == HOST_NONE) {
+        emit_lea(e, true, HOST_ADDEND, top);
+        emit_load(e, HOST_ADDRESS, guest_slot(reg));
+        host = HOST_ADDRESS;
+        top = rm_memory(HOST_ADDEND, 0);
+    }
+    emit_store_word(t, host, top);
+    emit_stack_adjust(t, -(s32)word_bytes(t));
+}
+
+static void emit_pop_register(struct translation *t, unsigned reg)
+{
+    struct emitter *e = &t->e;
+    unsigned host = host_of(t->wide, reg);
+    emit_addend(t, stack_pointer(t), false);
+    emit_load_word(t, host == HOST_NONE ? HOST_ADDRESS : host, rm_indexed(HOST_ADDEND, stack_pointer(t), 0, 0));
+    if (host == HOST_NONE)
+        emit_store(e, HOST_ADDRESS, guest_slot(reg));
+    emit_stack_adjust(t, (s32)word_bytes(t));
+}
+
+static void emit_leave_frame(struct translation *t)
+{
+    emit_addend(t, RBP, false);
+    emit_load_word(t, HOST_ADDRESS, rm_indexed(HOST_ADDEND, RBP, 0, 0));
+    emit_lea(&t->e, t->wide, stack_pointer(t), rm_memory(RBP, (s32)word_bytes(t)));
+    emit_move(&t->e, RBP, HOST_ADDRESS);
+}
+
+void emit_stack(struct translation *t, const struct insn *i, enum treatment treatment)
+{
+    const struct isa_row *row = &isa_rows[i->row];
+    if (treatment == DO_LEAVE)
+        emit_leave_frame(t);
+    else if (treatment == DO_POP)
+        emit_pop_register(t, i->rm);
+    else if (row_has_operand(row, OPD_Iz) || row_has_operand(row, OPD_Isb))
+        emit_push_constant(t, i->imm);
+    else
+        emit_push_register(t, i->rm);
+}
+
+/* ---- Jumps -------------------------------------------------------------------------------------- */
+
+u32 emit_link_stub(struct translation *t, u64 rip, u32 jump)
+{
+    struct emitter *e = &t->e;
+    u32 n = codecache_link(t->s, t->block);
+    u32 stub = cache_offset(t, e->at);
+    t->s->links[n] = (struct link){.rip = rip, .block = t->block, .jump = jump, .stub = stub};
+    emit_patch(t->s->code.rw + jump, e->at);
+    emit_constant(e, RCX, n);
+    u8 *out = emit_jump(e);
+    emit_patch(out, t->s->link_exit[t->wide] - t->s->code.rx + t->s->code.rw);
+    return n;
+}
+
+static bool same_page(const struct translation *t, u64 rip)
+{
+    return rip >> PAGE_SHIFT == t->s->blocks[t->block].rip >> PAGE_SHIFT;
+}
+
+/* The jump itself, with the target in R10: by a slot known now, or by the one that R10 chooses. */
+static void emit_jump_slot(struct translation *t, u64 rip)
+{
+    s32 table = (s32)offsetof(struct vcpu, context.jump) + (s32)((t->key & JUMP_CLASS) * sizeof t->v->context.jump[0]);
+    emit_op(&t->e, 0, 0xff, 4, rm_memory(RSP, table + (s32)(jump_slot(rip) * sizeof(u8 *))));
+}
+
+static void emit_jump_indirect(struct translation *t)
+{
+    s32 table = (s32)offsetof(struct vcpu, context.jump) + (s32)((t->key & JUMP_CLASS) * sizeof t->v->context.jump[0]);
+    if (t->wide)
+        emit_store_constant_32(&t->e, current_site(t), IN_CONTEXT(site));
+    emit_pext(&t->e, HOST_ADDEND, HOST_ADDRESS, IN_CONTEXT(jump_mask));
+    emit_op(&t->e, 0, 0xff, 4, rm_indexed(RSP, HOST_ADDEND, 3, table));
+    t->ended = true;
+}
+
+void emit_jump_to(struct translation *t, u64 rip)
+{
+    if (same_page(t, rip)) {
+        u8 *jump = emit_jump(&t->e);
+        emit_link_stub(t, rip, cache_offset(t, jump));
+    } else {
+        emit_constant(&t->e, HOST_ADDRESS, rip);
+        emit_jump_slot(t, rip);
+    }
+    t->ended = true;
+}
+
+void emit_side_exits(struct translation *t)
+{
+    for (unsigned n = 0; n < t->side_exits; n++) {
+        const struct side_exit *x = &t->side_exit[n];
+        emit_patch(x->displacement, t->e.at);
+        if (x->unexecuted)
+            emit_lea(&t->e, true, HOST_COUNTER, rm_memory(HOST_COUNTER, x->unexecuted));
+        emit_jump_to(t, x->rip);
+    }
+}
+
+/* In the middle of a block, or to another page: by way of a side exit. */
+static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 target, u64 next)
+{
+    bool last = t->at + 1 == t->count;
+    u8 *jump = emit_jump_if(&t->e, i->opcode);
+    if (last && same_page(t, target) && same_page(t, next)) {
+        u8 *fall = emit_jump(&t->e);
+        emit_link_stub(t, target, cache_offset(t, jump));
+        emit_link_stub(t, next, cache_offset(t, fall));
+        t->ended = true;
+        return;
+    }
+    t->side_exit[t->side_exits++] =
+        (struct side_exit){.displacement = jump, .rip = target, .unexecuted = (u8)(t->count - t->at - 1)};
+    if (last)
+        emit_jump_to(t, next);
+}
+
+/* A target that is not canonical is the instruction's own fault, before it has done anything. */
+static void emit_canonical_check(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    emit_shift_x(e, VEX_SHLX, true, HOST_ADDEND, HOST_ADDRESS, HOST_WRITE_TABLE);
+    emit_shift_x(e, VEX_SARX, true, HOST_ADDEND, HOST_ADDEND, HOST_WRITE_TABLE);
+    emit_op(e, REX_W, 0xf7, 2, rm_register(HOST_ADDRESS)); /* not: writes no flags */
+    emit_lea(e, true, HOST_ADDEND, rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 1)); /* 0 if they were equal */
+    emit_op(e, REX_W, 0xf7, 2, rm_register(HOST_ADDRESS));
+    u8 *good = emit_jrcxz(e);
+    emit_site(t);
+    emit_patch_short(good, e->at);
+}
+
+/* The target of an indirect jump or call into R10. */
+static void emit_target(struct translation *t, const struct insn *i)
+{
+    if (i->prefixes & INSN_MEM) {
+        struct host_rm rm = emit_memory_operand(t, i, false);
+        emit_load_word(t, HOST_ADDRESS, rm);
+        return;
+    }
+    unsigned host = host_of(t->wide, i->rm);
+    emit_load_word(t, HOST_ADDRESS, host == HOST_NONE ? guest_slot(i->rm) : rm_register(host));
+}
+
+static void emit_call_indirect(struct translation *t, const struct insn *i, u64 next)
+{
+    emit_target(t, i);
+    emit_fixups_inline(t);
+    if (t->wide)
+        emit_canonical_check(t);
+    emit_store(&t->e, HOST_ADDRESS, IN_CONTEXT(scratch));
+    emit_push_constant(t, next);
+    emit_load(&t->e, HOST_ADDRESS, IN_CONTEXT(scratch));
+    emit_jump_indirect(t);
+}
+
+static void emit_return(struct translation *t, const struct insn *i)
+{
+    t->s->sites[current_site(t)].kind = SITE_RETURN;
+    emit_addend(t, stack_pointer(t), false);
+    emit_load_word(t, HOST_ADDRESS, rm_indexed(HOST_ADDEND, stack_pointer(t), 0, 0));
+    emit_stack_adjust(t, (s32)(word_bytes(t) + (i->imm & 0xffff)));
+    emit_jump_indirect(t);
+}
+
+void emit_flow(struct translation *t, const struct insn *i, enum treatment treatment)
+{
+    u64 mask = t->wide ? UINT64_MAX : 0xffffffffu;
+    u64 next = (t->rip + i->length) & mask, target = (next + i->imm) & mask;
+    switch (treatment) {
+    case DO_JUMP: emit_jump_to(t, target); break;
+    case DO_JUMP_IF: emit_jump_if_to(t, i, target, next); break;
+    case DO_CALL:
+        emit_push_constant(t, next);
+        emit_jump_to(t, target);
+        break;
+    case DO_RETURN: emit_return(t, i); break;
+    case DO_CALL_INDIRECT: emit_call_indirect(t, i, next); break;
+    default:
+        emit_target(t, i);
+        emit_jump_indirect(t);
+    }
+}

@@ -1,0 +1,135 @@
+/* What the translator's passes share. Private to sbe/translate*.c. */
+#ifndef REPRISE_SBE_TRANSLATE_INTERNAL_H
+#define REPRISE_SBE_TRANSLATE_INTERNAL_H
+
+#include "sbe/translate.h"
+
+/* What is done with an instruction. */
+enum treatment {
+    DO_CALLOUT,     /* the interpreter executes it; the block goes on */
+    DO_CALLOUT_END, /* the interpreter executes it, and decides where to go on */
+    DO_NOTHING,     /* no operation */
+    DO_PLAIN,       /* the same operation on the host, operands replaced */
+    DO_LEA,
+    DO_PUSH,
+    DO_POP,
+    DO_LEAVE,
+    DO_JUMP,
+    DO_JUMP_IF,
+    DO_CALL,
+    DO_RETURN,
+    DO_JUMP_INDIRECT,
+    DO_CALL_INDIRECT,
+};
+
+enum { FIXUPS_MAX = 4 * BLOCK_INSNS, SIDE_EXITS_MAX = 8 };
+
+/* A jump to a piece of code that stands behind the block's instructions, or between them. */
+enum fixup_kind { FIXUP_SITE, FIXUP_BUDGET };
+struct fixup {
+    u8 *displacement; /* of a JRCXZ */
+    u32 value;
+    u8 kind;
+};
+
+/* A conditional jump out of the middle of the block. */
+struct side_exit {
+    u8 *displacement;
+    u64 rip;
+    u8 unexecuted; /* instructions of the block behind it */
+};
+
+struct translation {
+    struct vcpu *v;
+    struct sbe *s;
+    struct emitter e;
+    bool wide;
+    u32 key;
+    u32 block;
+    u32 site;      /* of the current instruction, or 0 */
+    unsigned at;   /* the current instruction */
+    unsigned count;
+    u64 rip;       /* of the current instruction */
+    bool fpu_live; /* the FPU surely belongs to the guest here */
+    bool ended;    /* the code behind the current instruction cannot be reached */
+    unsigned fixups, side_exits;
+    u8 *begin;     /* of the current instruction's code */
+    u64 rips[BLOCK_INSNS];
+    u8 treatments[BLOCK_INSNS];
+    struct insn insns[BLOCK_INSNS];
+    struct fixup fixup[FIXUPS_MAX];
+    struct side_exit side_exit[SIDE_EXITS_MAX];
+};
+
+/* ---- Place -------------------------------------------------------------------------------------- */
+
+/* The host register that holds a guest register, or HOST_NONE: it lives in the vCPU. */
+static inline unsigned host_of(bool wide, unsigned reg)
+{
+    if (reg == RCX)
+        return R11;
+    if (reg == RSP)
+        return R15;
+    return reg < (wide ? R10 : R8) ? reg : HOST_NONE;
+}
+
+static inline struct host_rm guest_slot(unsigned reg)
+{
+    return rm_memory(RSP, (s32)(offsetof(struct vcpu, cpu.gpr) + reg * sizeof(u64)));
+}
+
+/* ---- Classify ----------------------------------------------------------------------------------- */
+
+enum treatment classify(const struct translation *t, const struct insn *i);
+/* Position of the operand that ModRM.rm, or moffs, names; ISA_OPERANDS if none. Likewise ModRM.reg of a general register. */
+unsigned operand_rm(const struct isa_row *row);
+unsigned operand_reg(const struct isa_row *row);
+bool row_has_operand(const struct isa_row *row, enum isa_operand operand);
+bool row_writes_rm(const struct isa_row *row);
+bool row_writes_reg(const struct isa_row *row);
+bool row_named(const struct isa_row *row, const char *mnemonic);
+
+/* ---- Emit --------------------------------------------------------------------------------------- */
+
+/* The site of the current instruction; made when first asked for. */
+u32 current_site(struct translation *t);
+/* Leaves to the current site if RCX is 0. */
+void emit_site_if_zero(struct translation *t);
+/* Leaves to the current site. */
+void emit_site(struct translation *t);
+
+/* Writes out what the jumps to sites so far go to, and jumps over it: they do not reach far. */
+void emit_fixups_inline(struct translation *t);
+
+/* The effective address, truncated to the address size, without the segment's base. */
+void emit_effective_address(struct translation *t, const struct insn *i, unsigned to);
+/* The linear address of the memory operand, in the register that it returns: R10, or a guest's own. */
+unsigned emit_linear_address(struct translation *t, const struct insn *i, unsigned size);
+/* The addend of that address into RCX, for reading or writing; unknown pages go to the site. */
+void emit_addend(struct translation *t, unsigned address, bool write);
+/* All of it: the operand in host memory. Uses RCX and R10. */
+struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, bool write);
+
+void emit_plain(struct translation *t, const struct insn *i);
+void emit_lea_insn(struct translation *t, const struct insn *i);
+void emit_stack(struct translation *t, const struct insn *i, enum treatment treatment);
+void emit_flow(struct translation *t, const struct insn *i, enum treatment treatment);
+/* Ends the block by a jump to `rip`. */
+void emit_jump_to(struct translation *t, u64 rip);
+/* Code that direct jumps go to until they are chained. */
+void emit_side_exits(struct translation *t);
+u32 emit_link_stub(struct translation *t, u64 rip, u32 jump);
+
+/* A guest register into a scratch register if it is not in a host register already. */
+static inline unsigned emit_use(struct translation *t, unsigned reg, unsigned scratch)
+{
+    unsigned host = host_of(t->wide, reg);
+    if (host != HOST_NONE)
+        return host;
+    emit_load(&t->e, scratch, guest_slot(reg));
+    return scratch;
+}
+
+static inline u32 cache_offset(const struct translation *t, const u8 *at) { return (u32)(at - t->s->code.rw); }
+
+#endif
