@@ -257,6 +257,8 @@ static void emit_next(struct translation *t)
 static void emit_instructions(struct translation *t)
 {
     for (t->at = 0; t->at <= t->count; t->at++) {
+        if (t->at < t->count && t->treatments[t->at] == DO_CALL_INDIRECT)
+            emit_fixups_inline(t); /* too long for those of other instructions to reach over */
         struct mark m = mark_take(t);
         emit_next(t);
         if (fixups_in_reach(t))
