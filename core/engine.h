@@ -6,6 +6,16 @@
 #include "core/vcpu.h"
 #include "mmu/physmem.h"
 
+/* Host code that stands for guest code, for people who debug an engine. */
+struct engine_code {
+    const u8 *host; /* readable; valid until the engine runs again */
+    u32 bytes;
+    u64 rip;        /* of the first guest instruction, relative to CS */
+    u32 insns;      /* guest instructions that it stands for, at most ENGINE_CODE_INSNS */
+    u32 start[64];  /* offset in `host` where each of them begins, ascending */
+};
+enum { ENGINE_CODE_INSNS = 64 };
+
 struct engine {
     const char *name;
     const char *summary; /* one line for --help */
@@ -16,6 +26,9 @@ struct engine {
      * at the next boundary, and is called for all that the run loop must look at: halts, shutdown, devices. On return the
      * complete state is in v->cpu, at an instruction boundary; cpu.activity says whether there is more to execute. */
     void (*run)(struct vcpu *v);
+    /* Optional: finds the host code that holds the guest instruction at CS:`rip` in the present mode, if there is any. Changes
+     * nothing. */
+    bool (*explain)(struct vcpu *v, u64 rip, struct engine_code *code);
 };
 
 extern const struct engine engine_interp; /* sbe/interp.h */

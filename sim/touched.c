@@ -1,0 +1,31 @@
+#include "sim/touched.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* A page of the guest may take two of the host, one of them a hole. */
+enum { STEP_MAX = 2 };
+/* Linux, Documentation/admin-guide/mm/pagemap.rst: the page is present, or swapped out. */
+#define PRESENT_OR_SWAPPED (3ull << 62)
+
+int touched_open(void) { return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC); }
+
+void touched_close(int handle)
+{
+    if (handle >= 0)
+        close(handle);
+}
+
+void touched_add(int handle, const struct vm *vm, u64 address, bool touched[TOUCHED_PAGES])
+{
+    const u8 *first = physmem_pointer(&vm->memory, gpa(address));
+    const u8 *second = physmem_pointer(&vm->memory, gpa(address + PAGE_SIZE));
+    const u8 *last = physmem_pointer(&vm->memory, gpa(address + TOUCHED_BYTES - PAGE_SIZE));
+    size_t step = first && second && last ? (size_t)(second - first) / PAGE_SIZE : 0;
+    u64 entries[STEP_MAX * TOUCHED_PAGES];
+    size_t bytes = ((TOUCHED_PAGES - 1) * step + 1) * sizeof entries[0];
+    off_t at = (off_t)((u64)first / PAGE_SIZE * sizeof entries[0]);
+    bool known = step && step <= STEP_MAX && pread(handle, entries, bytes, at) == (ssize_t)bytes;
+    for (size_t n = 0; n < TOUCHED_PAGES; n++)
+        touched[n] |= !known || (entries[n * step] & PRESENT_OR_SWAPPED);
+}
