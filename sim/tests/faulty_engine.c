@@ -5,9 +5,12 @@
  *   block    RBX is wrong after the block of eight instructions around ICOUNT, if that ran in one go: a translator's
  *            fault that stepping hides
  *   warm     like `register`, but only in a machine that has run from power-on: a fault of something cached
- *   count    an instruction is counted but not executed */
+ *   count    an instruction is counted but not executed
+ *   else     the mnemonic of an instruction that leaves CF wrong, each time from ICOUNT on */
 #include "core/vm.h"
+#include "sbe/decode.h"
 #include "sbe/fpu.h"
+#include "sim/dump.h"
 #include "sim/engines.h"
 
 #include <stdio.h>
@@ -44,22 +47,61 @@ static void run_to(struct vcpu *v, u64 icount)
         v->stop_at = stop_at;
 }
 
-static void corrupt(struct vcpu *v, const char *kind)
+struct state_fault {
+    const char *kind;
+    void (*corrupt)(struct vcpu *v);
+};
+
+static void wrong_register(struct vcpu *v) { v->cpu.gpr[RBX] ^= 0x10; }
+static void wrong_flag(struct vcpu *v) { v->cpu.aflags ^= FLAG_AF; }
+static void wrong_device(struct vcpu *v) { v->vm->chipset.selftest.latch ^= 1; }
+static void wrong_memory(struct vcpu *v) { *physmem_pointer(&v->vm->memory, gpa(MEMORY_AT)) ^= 0xff; }
+static void wrong_msr(struct vcpu *v) { v->cpu.tsc_aux ^= 1; }
+static void wrong_count(struct vcpu *v) { v->cpu.icount++; }
+
+static void wrong_sse(struct vcpu *v)
 {
-    if (!strcmp(kind, "register") || !strcmp(kind, "warm") || !strcmp(kind, "block"))
-        v->cpu.gpr[RBX] ^= 0x10;
-    else if (!strcmp(kind, "flag"))
-        v->cpu.aflags ^= FLAG_AF;
-    else if (!strcmp(kind, "sse"))
-        fpu_park(v), v->cpu.fpu.fxsave[FXSAVE_XMM0] ^= 1;
-    else if (!strcmp(kind, "device"))
-        v->vm->chipset.selftest.latch ^= 1;
-    else if (!strcmp(kind, "memory"))
-        *physmem_pointer(&v->vm->memory, gpa(MEMORY_AT)) ^= 0xff;
-    else if (!strcmp(kind, "msr"))
-        v->cpu.tsc_aux ^= 1;
-    else if (!strcmp(kind, "count"))
-        v->cpu.icount++;
+    fpu_park(v);
+    v->cpu.fpu.fxsave[FXSAVE_XMM0] ^= 1;
+}
+
+static const struct state_fault state_faults[] = {
+    {"register", wrong_register}, {"warm", wrong_register}, {"block", wrong_register}, {"flag", wrong_flag},
+    {"sse", wrong_sse}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr}, {"count", wrong_count},
+};
+
+/* NULL: it is a mnemonic. */
+static const struct state_fault *state_fault(const char *kind)
+{
+    for (unsigned n = 0; n < ARRAY_LEN(state_faults); n++)
+        if (!strcmp(state_faults[n].kind, kind))
+            return &state_faults[n];
+    return NULL;
+}
+
+static bool next_is(struct vcpu *v, const char *mnemonic)
+{
+    u8 bytes[INSN_MAX];
+    struct insn insn;
+    unsigned available = dump_code(v, v->cpu.rip, bytes, INSN_MAX);
+    return decode(bytes, available, (enum code_mode)v->mode, &insn) == DECODE_OK &&
+           !strcmp(isa_rows[insn.row].mnemonic, mnemonic);
+}
+
+/* One instruction after another, those of this mnemonic wrong. */
+static void run_wrong(struct vcpu *v, const struct fault *f)
+{
+    u64 stop_at = v->stop_at;
+    while (v->cpu.icount < stop_at) {
+        u64 icount = v->cpu.icount;
+        bool wrong = icount >= f->at && next_is(v, f->kind);
+        v->stop_at = icount + 1;
+        engine_interp.run(v);
+        if (wrong)
+            v->cpu.aflags ^= FLAG_CF;
+        if (v->stop_at != icount + 1)
+            return; /* kicked */
+    }
 }
 
 static void faulty_run(struct vcpu *v)
@@ -70,6 +112,10 @@ static void faulty_run(struct vcpu *v)
     u64 begin = c->icount;
     if (begin == 0)
         cold_start[v->index] = v;
+    if (planted(&f) && !state_fault(f.kind)) {
+        run_wrong(v, &f);
+        return;
+    }
     if (!planted(&f) || begin > f.at || v->stop_at <= f.at || (!strcmp(f.kind, "warm") && cold_start[v->index] != v)) {
         engine_interp.run(v);
         return;
@@ -84,7 +130,7 @@ static void faulty_run(struct vcpu *v)
     }
     run_to(v, at);
     if (c->icount == at) {
-        corrupt(v, f.kind);
+        state_fault(f.kind)->corrupt(v);
         engine_interp.run(v);
     }
 }
