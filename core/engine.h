@@ -6,6 +6,16 @@
 #include "core/vcpu.h"
 #include "mmu/physmem.h"
 
+/* Host code that stands for guest code, for people who debug an engine. */
+struct engine_code {
+    const u8 *host; /* readable; valid until the engine runs again */
+    u32 bytes;
+    u64 rip;        /* of the first guest instruction, relative to CS */
+    u32 insns;      /* guest instructions that it stands for, at most ENGINE_CODE_INSNS */
+    u32 start[64];  /* offset in `host` where each of them begins, ascending */
+};
+enum { ENGINE_CODE_INSNS = 64 };
+
 struct engine {
     const char *name;
     const char *summary; /* one line for --help */
@@ -19,6 +29,9 @@ struct engine {
     /* If not NULL: what was derived from the instructions in this page of RAM (an offset), or with FORGET_ALL in any, is
      * void. The engine may be in the middle of executing one of them. */
     void (*forget)(struct vcpu *v, u64 offset);
+    /* Optional: finds the host code that holds the guest instruction at CS:`rip` in the present mode, if there is any. Changes
+     * nothing. */
+    bool (*explain)(struct vcpu *v, u64 rip, struct engine_code *code);
 };
 #define FORGET_ALL UINT64_MAX
 

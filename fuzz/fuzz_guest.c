@@ -1,10 +1,7 @@
-/* Whole guests: code, tables and everything else from the input. No guest may reach panic() or confuse a sanitizer, and
- * every run ends by itself and never later than asked. Each input runs twice, and it may never show how the second run
- * is cut into pieces, where its FPU registers wait between two instructions, and that somebody traces and looks.
- *
- * Input: mode (bits 0..2 enum guest_mode, bits 3..5 processor model, bits 6..7 length of the run), options (GUEST_*),
- * seed of the slices (2 bytes), length of the code (2 bytes), the code, then patches: address / 16 (2 bytes), length
- * (1 byte), bytes. */
+/* Whole guests: code, tables and everything else from the input (fuzz/guest_image.h). No guest may reach panic() or
+ * confuse a sanitizer, and every run ends by itself and never later than asked. Each input runs twice, and it may never
+ * show how the second run is cut into pieces, where its FPU registers wait between two instructions, and that somebody
+ * traces and looks. */
 #include "core/segment.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/guest_image.h"
@@ -15,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 6, PATCH_HEADER = 3, SKIPS_MAX = 64, RESETS_MAX = 3, SLICE_MAX = 997 };
+enum { SKIPS_MAX = 64, RESETS_MAX = 3, SLICE_MAX = 997 };
 
 struct outcome {
     u64 hash, icount, now;
@@ -31,24 +28,13 @@ bool __wrap_host_fpu_volatile(void) { return parked || __real_host_fpu_volatile(
 static struct vm *guest_create(const uint8_t *data, size_t size)
 {
     const struct vm_config config = {
-        .ram_bytes = GUEST_RAM, .model = &cpu_models[(data[0] >> 3 & 7) % cpu_model_count], .engine = &engine_interp};
+        .ram_bytes = GUEST_RAM, .model = guest_input_model(data), .engine = &engine_interp};
     struct vm *vm;
     enum status status = vm_create(&vm, &config);
     if (status == STATUS_UNSUPPORTED) /* by this host's processor */
         return NULL;
     FUZZ_CHECK(status == STATUS_OK);
-    guest_image_build(vm, (enum guest_mode)(data[0] & 7), data[1]);
-    size_t code = data[4] | (size_t)data[5] << 8, left = size - HEADER;
-    code = code < left ? code : left;
-    physmem_load(&vm->memory, gpa(GUEST_CODE), data + HEADER, code);
-    const uint8_t *at = data + HEADER + code, *end = data + size;
-    while (end - at > PATCH_HEADER) {
-        u64 to = (u64)(at[0] | at[1] << 8) * GUEST_PATCH_UNIT;
-        size_t bytes = at[2], room = (size_t)(end - at) - PATCH_HEADER;
-        bytes = bytes < room ? bytes : room;
-        physmem_load(&vm->memory, gpa(to), at + PATCH_HEADER, bytes);
-        at += PATCH_HEADER + bytes;
-    }
+    guest_input_load(vm, data, size);
     return vm;
 }
 
@@ -137,8 +123,7 @@ static struct outcome drive(struct vm *vm, u64 limit, u32 seed)
 
 int fuzz_one(const uint8_t *data, size_t size)
 {
-    static const u16 limits[] = {512, 2048, 8192, 20000};
-    if (size < HEADER)
+    if (size < GUEST_INPUT_HEADER)
         return 0;
     parked = false;
     struct vm *whole = guest_create(data, size);
@@ -146,10 +131,10 @@ int fuzz_one(const uint8_t *data, size_t size)
         return 0;
     parked = data[2] & 2;
     struct vm *sliced = guest_create(data, size);
-    u64 limit = limits[data[0] >> 6];
+    u64 limit = guest_input_limit(data);
     struct outcome a = drive(whole, limit, 0);
     sliced->tracer = &(struct tracer){.mask = ~0u, .event = on_event};
-    struct outcome b = drive(sliced, limit, (data[2] | (u32)data[3] << 8) + 1);
+    struct outcome b = drive(sliced, limit, guest_input_seed(data));
     FILE *nowhere = fopen("/dev/null", "w");
     look_at(sliced, nowhere);
     FUZZ_CHECK(nowhere && !fclose(nowhere) && state_hash(sliced) == b.hash);

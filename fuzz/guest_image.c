@@ -18,7 +18,9 @@ enum { STUB_PLAIN = GUEST_STUBS, STUB_ERROR = GUEST_STUBS + 0x40, STUB_INTERRUPT
 #define WITH_ERROR (1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17)
 enum { FIRST_IRQ = 0x20, LAST_IRQ = 0x31, APIC_TIMER_VECTOR = 0x30 };
 
-static void put(struct vm *vm, u64 at, u64 value, unsigned size) { memcpy(vm->memory.ram + at, &value, size); }
+/* Nothing that is put, or taken, crosses a page. */
+static u8 *place(struct vm *vm, u64 at) { return physmem_pointer(&vm->memory, gpa(at)); }
+static void put(struct vm *vm, u64 at, u64 value, unsigned size) { memcpy(place(vm, at), &value, size); }
 
 static u64 segment(u32 limit, u32 attributes)
 {
@@ -94,18 +96,18 @@ static void build_stubs(struct vm *vm, unsigned size)
     static const u8 error64[] = {0x48, 0x83, 0xc4, 0x08, 0x48, 0xff, 0x04, 0x24, 0x48, 0xcf};
     static const u8 interrupt16[] = {0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf};
     static const u8 interrupt64[] = {0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0x48, 0xcf};
-    u8 *ram = vm->memory.ram;
+    u8 *plain = place(vm, STUB_PLAIN), *error = place(vm, STUB_ERROR), *interrupt = place(vm, STUB_INTERRUPT);
     if (size == 2) {
-        memcpy(ram + STUB_PLAIN, plain16, sizeof plain16);
-        memcpy(ram + STUB_INTERRUPT, interrupt16, sizeof interrupt16);
+        memcpy(plain, plain16, sizeof plain16);
+        memcpy(interrupt, interrupt16, sizeof interrupt16);
     } else if (size == 4) {
-        memcpy(ram + STUB_PLAIN, plain32, sizeof plain32);
-        memcpy(ram + STUB_ERROR, error32, sizeof error32);
-        memcpy(ram + STUB_INTERRUPT, interrupt16, sizeof interrupt16);
+        memcpy(plain, plain32, sizeof plain32);
+        memcpy(error, error32, sizeof error32);
+        memcpy(interrupt, interrupt16, sizeof interrupt16);
     } else {
-        memcpy(ram + STUB_PLAIN, plain64, sizeof plain64);
-        memcpy(ram + STUB_ERROR, error64, sizeof error64);
-        memcpy(ram + STUB_INTERRUPT, interrupt64, sizeof interrupt64);
+        memcpy(plain, plain64, sizeof plain64);
+        memcpy(error, error64, sizeof error64);
+        memcpy(interrupt, interrupt64, sizeof interrupt64);
     }
 }
 
@@ -118,6 +120,18 @@ static u32 handler_of(unsigned vector, unsigned size)
 
 /* Faults that a bad stack causes get one of their own in long mode. */
 static u64 ist_of(unsigned vector) { return vector == VEC_DF || vector == VEC_SS || vector == VEC_GP ? 1 : 0; }
+
+void guest_image_set_handler(struct vm *vm, enum guest_mode mode, unsigned vector, u32 offset)
+{
+    if (mode == GUEST_REAL) {
+        put(vm, GUEST_IVT + vector * 4, offset, 4);
+        return;
+    }
+    bool wide = vm->vcpu[0]->cpu.efer & EFER_LMA;
+    u64 at = GUEST_IDT + vector * (wide ? 16 : 8), raw;
+    memcpy(&raw, place(vm, at), sizeof raw);
+    put(vm, at, (raw & ~0xffffull) | offset, 8);
+}
 
 static void build_vectors(struct vm *vm, unsigned size)
 {
@@ -169,7 +183,7 @@ static enum guest_mode mode_for(const struct cpu_model *model, enum guest_mode m
 static u64 descriptor(struct vm *vm, u16 selector)
 {
     u64 raw;
-    memcpy(&raw, vm->memory.ram + GUEST_GDT + (selector & ~7u), 8);
+    memcpy(&raw, place(vm, GUEST_GDT + (selector & ~7u)), 8);
     return raw;
 }
 
@@ -217,7 +231,7 @@ static void set_control(struct vm *vm, enum guest_mode mode, unsigned options)
         c->cr0 |= CR0_PG;
         c->cr3 = GUEST_TABLES;
         for (unsigned n = 0; mode == GUEST_PAGED_PAE && n < 4; n++)
-            memcpy(&c->pdpte[n], vm->memory.ram + GUEST_TABLES + n * 8, 8);
+            memcpy(&c->pdpte[n], place(vm, GUEST_TABLES + n * 8), 8);
         cr4 |= mode > GUEST_PAGED_32 ? CR4_PAE : 0;
     }
     if (mode == GUEST_LONG || mode == GUEST_COMPATIBILITY)
@@ -290,4 +304,34 @@ void guest_image_build(struct vm *vm, enum guest_mode mode, unsigned options)
     tlb_flush(v);
     vcpu_update_mode(v);
     start_timers(vm, options);
+}
+
+/* ---- Inputs of fuzzers -------------------------------------------------------------------------- */
+
+enum { PATCH_HEADER = 3 };
+
+const struct cpu_model *guest_input_model(const u8 *data) { return &cpu_models[(data[0] >> 3 & 7) % cpu_model_count]; }
+
+u64 guest_input_limit(const u8 *data)
+{
+    static const u16 limits[] = {512, 2048, 8192, 20000};
+    return limits[data[0] >> 6];
+}
+
+u32 guest_input_seed(const u8 *data) { return (data[2] | (u32)data[3] << 8) + 1; }
+
+void guest_input_load(struct vm *vm, const u8 *data, size_t size)
+{
+    guest_image_build(vm, (enum guest_mode)(data[0] & 7), data[1]);
+    size_t code = data[4] | (size_t)data[5] << 8, left = size - GUEST_INPUT_HEADER;
+    code = code < left ? code : left;
+    physmem_load(&vm->memory, gpa(GUEST_CODE), data + GUEST_INPUT_HEADER, code);
+    const u8 *at = data + GUEST_INPUT_HEADER + code, *end = data + size;
+    while (end - at > PATCH_HEADER) {
+        u64 to = (u64)(at[0] | at[1] << 8) * GUEST_PATCH_UNIT;
+        size_t bytes = at[2], room = (size_t)(end - at) - PATCH_HEADER;
+        bytes = bytes < room ? bytes : room;
+        physmem_load(&vm->memory, gpa(to), at + PATCH_HEADER, bytes);
+        at += PATCH_HEADER + bytes;
+    }
 }

@@ -46,7 +46,20 @@ enum guest_mode {
 #define GUEST_VME 0x40u /* CR4.VME and PVI; IOPL 0 instead of 3 in v86 mode */
 #define GUEST_NO_FPU 0x80u /* CR0.TS */
 
+/* Puts another handler, below 64 KiB, into the gate of a vector (in long mode: one below 0x80). */
+void guest_image_set_handler(struct vm *vm, enum guest_mode mode, unsigned vector, u32 offset);
+
 /* A new VM, just reset, becomes the one described. Modes that its model lacks become simpler ones. */
 void guest_image_build(struct vm *vm, enum guest_mode mode, unsigned options);
+
+/* The same from an input of a fuzzer: mode (bits 0..2 enum guest_mode, bits 3..5 processor model, bits 6..7 length of
+ * the run), options (GUEST_*), seed of the slices (2 bytes), length of the code (2 bytes), the code, then patches:
+ * address / GUEST_PATCH_UNIT (2 bytes), length (1 byte), bytes. */
+enum { GUEST_INPUT_HEADER = 6 };
+const struct cpu_model *guest_input_model(const u8 *data);
+u64 guest_input_limit(const u8 *data); /* instructions to run */
+u32 guest_input_seed(const u8 *data);  /* not 0 */
+/* `vm` has that model and is new. size >= GUEST_INPUT_HEADER. */
+void guest_input_load(struct vm *vm, const u8 *data, size_t size);
 
 #endif

@@ -39,11 +39,16 @@ static unsigned peek(struct vcpu *v, u64 linear, u8 *to, unsigned bytes)
     return bytes;
 }
 
+unsigned dump_code(struct vcpu *v, u64 rip, u8 *to, unsigned bytes)
+{
+    return peek(v, linear_of(v, SEG_CS, rip), to, bytes);
+}
+
 static unsigned put_instruction(FILE *to, struct vcpu *v, u64 rip)
 {
     u8 bytes[INSN_MAX];
     char text[DISASM_MAX];
-    unsigned available = peek(v, linear_of(v, SEG_CS, rip), bytes, INSN_MAX);
+    unsigned available = dump_code(v, rip, bytes, INSN_MAX);
     unsigned length = disasm(bytes, available, (enum code_mode)v->mode, rip, text);
     unsigned shown = length ? length : available;
     fprintf(to, "%04x:%0*" PRIx64 "  ", v->cpu.seg[SEG_CS].selector, v->mode == CODE_64 ? 16 : 8, rip);

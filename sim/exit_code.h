@@ -12,6 +12,7 @@ enum exit_code {
     EXIT_QUIT = 10,
     EXIT_IDLE = 12,
     EXIT_RESET = 14,
+    EXIT_DIVERGED = 16,
 };
 
 /* For help and the manual page; ends with a NULL meaning. */

@@ -5,6 +5,7 @@
 #include "sim/engines.h"
 #include "sim/exit_code.h"
 #include "sim/options.h"
+#include "sim/verify_options.h"
 
 #include <string.h>
 
@@ -80,25 +81,45 @@ void help_overview(FILE *to)
                 "  source <(reprise --completion bash)        completion in this shell\n");
     put_examples(to);
     put_exit_codes(to);
-    fprintf(to, "\n`reprise help run` explains every option of `run`.\n");
+    fprintf(to, "\n`reprise help run` explains every option of `run`, `reprise help verify` those of `verify`.\n");
+}
+
+static void put_option(FILE *to, const struct option *o)
+{
+    int column = o->letter ? fprintf(to, "  -%c, --%s", o->letter, o->name) : fprintf(to, "      --%s", o->name);
+    if (o->argument)
+        column += fprintf(to, " %s", o->argument);
+    put_wrapped(to, o->help, 30, column);
+    if (o->fallback && *o->fallback)
+        fprintf(to, "%30sDefault: %s\n", "", o->fallback);
+}
+
+static void put_options(FILE *to, const struct option *rows, unsigned count)
+{
+    const char *group = "";
+    for (unsigned n = 0; n < count; n++) {
+        if (strcmp(group, rows[n].group))
+            fprintf(to, "\n%s\n", rows[n].group);
+        group = rows[n].group;
+        put_option(to, &rows[n]);
+    }
+}
+
+void help_verify(FILE *to)
+{
+    fprintf(to, "Usage: reprise verify --engines A,B --kernel FILE [OPTIONS]\n");
+    put_options(to, verify_options_table, verify_options_count);
+    fprintf(to, "\nOptions of `reprise run` say what to boot and when to stop; those that make no sense here are:");
+    for (const char *const *name = verify_option_set.without; *name; name++)
+        fprintf(to, " --%s", *name);
+    fprintf(to, "\n");
+    put_exit_codes(to);
 }
 
 void help_run(FILE *to)
 {
-    const char *group = "";
     fprintf(to, "Usage: reprise run --kernel FILE [OPTIONS]\n");
-    for (unsigned n = 0; n < run_options_count; n++) {
-        const struct option *o = &run_options_table[n];
-        if (strcmp(group, o->group))
-            fprintf(to, "\n%s\n", o->group);
-        group = o->group;
-        int column = o->letter ? fprintf(to, "  -%c, --%s", o->letter, o->name) : fprintf(to, "      --%s", o->name);
-        if (o->argument)
-            column += fprintf(to, " %s", o->argument);
-        put_wrapped(to, o->help, 30, column);
-        if (o->fallback && *o->fallback)
-            fprintf(to, "%30sDefault: %s\n", "", o->fallback);
-    }
+    put_options(to, run_options_table, run_options_count);
     fprintf(to, "\nKeys, when standard input is a terminal\n");
     for (unsigned n = 0; n < ARRAY_LEN(keys); n += 2)
         fprintf(to, "  %-14s%s\n", keys[n], keys[n + 1]);
@@ -191,6 +212,9 @@ void help_man_page(FILE *to)
         group = run_options_table[n].group;
         man_option(to, &run_options_table[n]);
     }
+    fputs(".SH OPTIONS OF VERIFY\n", to);
+    for (unsigned n = 0; n < verify_options_count; n++)
+        man_option(to, &verify_options_table[n]);
     fputs(".SH KEYS\nWhen standard input is a terminal:\n", to);
     for (unsigned n = 0; n < ARRAY_LEN(keys); n += 2)
         man_pair(to, keys[n], keys[n + 1]);
@@ -228,9 +252,9 @@ void help_completion(FILE *to)
     for (const struct verb *v = verbs; v->name; v++)
         fprintf(to, "%s ", v->name);
     fputs("--help --version --man --completion' -- \"$word\")); return\n    fi\n"
-          "    if [[ $before == help ]]; then COMPREPLY=($(compgen -W 'run' -- \"$word\")); return; fi\n"
+          "    if [[ $before == help ]]; then COMPREPLY=($(compgen -W 'run verify' -- \"$word\")); return; fi\n"
           "    if [[ $before == --completion ]]; then COMPREPLY=($(compgen -W 'bash' -- \"$word\")); return; fi\n"
-          "    [[ ${COMP_WORDS[1]} == run ]] || return\n"
+          "    [[ ${COMP_WORDS[1]} == @(run|verify) ]] || return\n"
           "    case $before in\n", to);
     for (unsigned n = 0; n < run_options_count; n++)
         if (run_options_table[n].argument)
@@ -238,5 +262,7 @@ void help_completion(FILE *to)
     fputs("    esac\n    COMPREPLY=($(compgen -W '", to);
     for (unsigned n = 0; n < run_options_count; n++)
         fprintf(to, "--%s ", run_options_table[n].name);
+    for (unsigned n = 0; n < verify_options_count; n++)
+        fprintf(to, "--%s ", verify_options_table[n].name);
     fputs("' -- \"$word\"))\n}\ncomplete -o filenames -F _reprise reprise\n", to);
 }

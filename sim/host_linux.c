@@ -22,6 +22,8 @@ struct channel {
 };
 
 static struct channel channels[HOST_CHANNELS] = {[0 ... HOST_CHANNELS - 1] = {.fd = -1}};
+static host_console_tap *console_tap;
+static void *console_tap_context;
 static volatile sig_atomic_t stop_reason;
 
 void *host_alloc(size_t bytes)
@@ -93,9 +95,17 @@ void host_console_attach(enum host_channel channel, int fd)
     channels[channel].fd = fd;
 }
 
+void host_console_set_tap(host_console_tap *tap, void *context)
+{
+    console_tap = tap;
+    console_tap_context = context;
+}
+
 void host_console_write(enum host_channel channel, u8 byte)
 {
     struct channel *c = &channels[channel];
+    if (console_tap && !console_tap(console_tap_context, channel, byte))
+        return;
     if (c->fd < 0)
         return;
     c->midline = byte != '\n';

@@ -12,6 +12,10 @@ enum stop_reason host_stop_reason(void);
 
 /* Connects a channel to a descriptor, -1 for none. Output is buffered to the end of each line. */
 void host_console_attach(enum host_channel channel, int fd);
+/* With a tap, every byte of a guest's output goes to it first; what it returns true for goes on to its channel. NULL:
+ * no tap. For whoever compares the output of several machines. */
+typedef bool host_console_tap(void *context, enum host_channel channel, u8 byte);
+void host_console_set_tap(host_console_tap *tap, void *context);
 /* Writes out what is buffered. */
 void host_console_flush(void);
 /* True if the last byte that went to the terminal's descriptor `fd` did not end its line. */

@@ -4,6 +4,7 @@
 #include "sim/help.h"
 #include "sim/options.h"
 #include "sim/run.h"
+#include "sim/verify.h"
 
 #include <string.h>
 
@@ -63,13 +64,15 @@ static int verb_selftest(int argc, char **argv)
     return result.passed ? code : EXIT_HOST;
 }
 
-/* `run` is the one verb with more to say than the overview does. */
+/* `run` and `verify` have more to say than the overview does. */
 static int verb_help(int argc, char **argv)
 {
     if (argc && !find_verb(argv[0]))
         return unknown_verb(argv[0]);
     if (argc && !strcmp(argv[0], "run"))
         help_run(stdout);
+    else if (argc && !strcmp(argv[0], "verify"))
+        help_verify(stdout);
     else
         help_overview(stdout);
     return finish_output();
@@ -77,6 +80,7 @@ static int verb_help(int argc, char **argv)
 
 const struct verb verbs[] = {
     {"run", "OPTIONS", "boot a kernel and run it to its end", verb_run},
+    {"verify", "--engines A,B OPTIONS", "run two engines in step and find their first difference", verb_verify},
     {"list", "", "list processor models and engines", verb_list},
     {"selftest", "", "run the build's self-test, which the metal image runs too", verb_selftest},
     {"help", "[VERB]", "explain a verb", verb_help},

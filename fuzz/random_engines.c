@@ -1,0 +1,320 @@
+/* Random programs on two engines:
+ *
+ *   random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] [--program N] [--keep-going] [--no-shrink]
+ *                  [--show]
+ *
+ * Runs programs 0, 1, 2... of a seed on both engines and compares their whole state at every cut. A program for which
+ * they differ is made smaller and printed, with the state on both sides; then the search ends with status 1 (or goes on,
+ * with --keep-going). --program N runs that one alone; --show prints it, whatever comes of it. Status 2: usage. */
+#include "core/cpuid.h"
+#include "fuzz/pair.h"
+#include "fuzz/shrink.h"
+#include "sbe/decode.h"
+#include "sim/disasm.h"
+#include "sim/engines.h"
+#include "sim/host_linux.h"
+#include "sim/state_diff.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10 };
+#define NO_PROGRAM UINT64_MAX
+
+struct options {
+    const struct engine *engines[2];
+    double seconds;
+    u64 programs, seed, program;
+    bool keep_going, shrink, show;
+};
+
+static _Noreturn void usage(const char *what)
+{
+    fprintf(stderr, "random_engines: %s\nusage: random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] "
+            "[--program N] [--keep-going] [--no-shrink] [--show]\n", what);
+    exit(2);
+}
+
+/* ---- One program ---------------------------------------------------------------------------------- */
+
+static u64 program_seed(const struct options *o, u64 number)
+{
+    struct random r = {.state = o->seed * 0x10001 + 0x1234567};
+    r.state = random_next(&r) + number;
+    return random_next(&r);
+}
+
+static void load(void *context, struct vm *vm) { program_load(context, vm); }
+
+static struct pair_setup setup_for(const struct options *o, struct program *p)
+{
+    return (struct pair_setup){
+        .engines = {o->engines[0], o->engines[1]},
+        .model = &cpu_models[p->model],
+        .limit = p->limit,
+        .cut_seed = p->cut_seed,
+        .load = load,
+        .context = p,
+    };
+}
+
+static bool fails(void *context, const struct program *p)
+{
+    struct program copy = *p;
+    const struct pair_setup setup = setup_for(context, &copy);
+    return pair_run(&setup, NULL).result == PAIR_DISAGREE;
+}
+
+/* The least number of instructions after which the two differ, run in one go. */
+static u64 first_difference(const struct options *o, struct program *p)
+{
+    u64 same = 0, differs = p->limit;
+    struct pair_setup setup = setup_for(o, p);
+    setup.cut_seed = 0;
+    while (differs - same > 1) {
+        setup.limit = same + (differs - same) / 2;
+        if (pair_run(&setup, NULL).result == PAIR_DISAGREE)
+            differs = setup.limit;
+        else
+            same = setup.limit;
+    }
+    return differs;
+}
+
+/* ---- Report --------------------------------------------------------------------------------------- */
+
+static const char *const mode_names[] = {"real", "protected", "protected, 16-bit", "32-bit paging", "PAE paging",
+                                         "64-bit", "compatibility", "virtual-8086"};
+static const char *const segment_names[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
+static void print_circumstances(const struct program *p)
+{
+    static const char *const names[] = {"user", "interrupts", "apic-timer", "wp", "breakpoints", "tf", "vme", "no-fpu"};
+    printf("mode: %s; model: %s; options:", mode_names[p->mode], cpu_models[p->model].name);
+    for (unsigned n = 0; n < ARRAY_LEN(names); n++)
+        if (p->options >> n & 1)
+            printf(" %s", names[n]);
+    printf("\ninstructions: %u; cuts: %s; after a fault: %s\n", p->limit,
+           !p->cut_seed ? "none" : p->cut_seed & 2 ? "every few instructions" : "random",
+           p->after == AFTER_SLOT ? "the next slot of 16 bytes" : "the next byte");
+    for (unsigned n = 0; n < SEG_COUNT; n++)
+        if (p->segment[n].attributes)
+            printf("%s: base %08x limit %08x attributes %04x\n", segment_names[n], p->segment[n].base,
+                   p->segment[n].limit, p->segment[n].attributes);
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        printf("%s%2u=%016" PRIx64 "%s", n == RSP ? "*" : " ", n, p->gpr[n], n % 4 == 3 ? "\n" : " ");
+    printf(" flags=%03x\n", p->flags);
+}
+
+static void print_code(const struct program *p)
+{
+    u8 code[PROGRAM_BYTES];
+    u16 offset[PROGRAM_INSNS + 1];
+    char text[DISASM_MAX];
+    program_layout(p, code, offset);
+    for (unsigned n = 0; n < p->count; n++) {
+        u64 rip = p->origin + offset[n] - p->segment[SEG_CS].base;
+        disasm(code + offset[n], p->insn[n].length, program_code_mode(p), rip, text);
+        printf("  %08" PRIx64 "  ", rip);
+        for (unsigned at = 0; at < p->insn[n].length; at++)
+            printf("%02x ", code[offset[n] + at]);
+        printf("%*s%s\n", p->insn[n].length < 10 ? 3 * (10 - p->insn[n].length) : 0, "", text);
+    }
+}
+
+static void print_value(const u8 *value, unsigned bytes)
+{
+    for (unsigned n = bytes; n--;)
+        printf("%02x", value[n]);
+}
+
+static void print_differences(struct vm *vm[2])
+{
+    struct state_difference list[DIFFERENCES_SHOWN];
+    unsigned count = state_differences(vm[0], vm[1], list, DIFFERENCES_SHOWN);
+    for (unsigned n = 0; n < count && n < DIFFERENCES_SHOWN; n++) {
+        printf("  %-14s %s ", list[n].name, vm[0]->config.engine->name);
+        print_value(list[n].a, list[n].bytes);
+        printf("  %s ", vm[1]->config.engine->name);
+        print_value(list[n].b, list[n].bytes);
+        printf("\n");
+    }
+    u64 at = memory_first_difference(vm[0], vm[1], 0);
+    for (unsigned n = 0; n < MEMORY_SHOWN && at != UINT64_MAX; n++) {
+        printf("  memory %08" PRIx64 "  %s %02x  %s %02x\n", at, vm[0]->config.engine->name,
+               *physmem_pointer(&vm[0]->memory, gpa(at)), vm[1]->config.engine->name,
+               *physmem_pointer(&vm[1]->memory, gpa(at)));
+        at = memory_first_difference(vm[0], vm[1], at + 1);
+    }
+}
+
+/* Where the believed engine stands, an instruction before `icount`. */
+static void print_instruction_before(const struct options *o, struct program *p, u64 icount)
+{
+    struct vm *vm[2];
+    char text[DISASM_MAX];
+    u8 bytes[INSN_MAX];
+    struct pair_setup setup = setup_for(o, p);
+    setup.engines[1] = setup.engines[0];
+    setup.cut_seed = 0;
+    setup.limit = icount - 1;
+    if (pair_run(&setup, vm).result == PAIR_IMPOSSIBLE)
+        return;
+    struct vcpu *v = vm[0]->vcpu[0];
+    u64 linear = (v->mode == CODE_64 ? 0 : v->cpu.seg[SEG_CS].base) + v->cpu.rip;
+    for (unsigned n = 0; n < INSN_MAX; n++) {
+        const u8 *from = physmem_pointer(&vm[0]->memory, gpa(linear + n));
+        bytes[n] = from ? *from : 0xff;
+    }
+    disasm(bytes, INSN_MAX, (enum code_mode)v->mode, v->cpu.rip, text);
+    printf("the last of them, at %04x:%08" PRIx64 " (if mapped one to one): %s\n", v->cpu.seg[SEG_CS].selector,
+           v->cpu.rip, text);
+    vm_destroy(vm[0]);
+    vm_destroy(vm[1]);
+}
+
+static void report(const struct options *o, struct program *p)
+{
+    struct vm *vm[2];
+    print_circumstances(p);
+    print_code(p);
+    struct pair_setup setup = setup_for(o, p);
+    if (!p->cut_seed) {
+        setup.limit = first_difference(o, p);
+        printf("different after %" PRIu64 " instructions\n", setup.limit);
+        print_instruction_before(o, p, setup.limit);
+    }
+    if (pair_run(&setup, vm).result == PAIR_IMPOSSIBLE)
+        return;
+    print_differences(vm);
+    vm_destroy(vm[0]);
+    vm_destroy(vm[1]);
+}
+
+/* ---- The search ----------------------------------------------------------------------------------- */
+
+/* Only machines with the history of these programs showed it: there is nothing to make smaller. */
+static void report_history(const struct program *p, struct vm *vm[2])
+{
+    printf("New machines agree on it: it depends on the programs before. Run the same seed from program 0 to see it "
+           "again.\n");
+    print_circumstances(p);
+    print_code(p);
+    print_differences(vm);
+}
+
+/* True if the engines agree. */
+static bool run_program(const struct options *o, struct pair_pool *pool, u64 number)
+{
+    struct program p;
+    program_generate(&p, program_seed(o, number));
+    if (o->show) {
+        print_circumstances(&p);
+        print_code(&p);
+    }
+    struct vm *vm[2];
+    struct pair_setup setup = setup_for(o, &p);
+    setup.pool = pool;
+    if (pair_run(&setup, vm).result != PAIR_DISAGREE)
+        return true;
+    printf("%s and %s differ: --seed %" PRIu64 " --program %" PRIu64 "\n", o->engines[0]->name, o->engines[1]->name,
+           o->seed, number);
+    fflush(stdout);
+    if (!fails((void *)o, &p)) {
+        report_history(&p, vm);
+        return false;
+    }
+    if (o->shrink)
+        shrink(&p, fails, (void *)o);
+    report(o, &p);
+    fflush(stdout);
+    return false;
+}
+
+static int search(const struct options *o)
+{
+    static struct pair_pool pool;
+    u64 begin = host_nanoseconds(), bad = 0, n = 0;
+    if (o->program != NO_PROGRAM) {
+        bool good = run_program(o, &pool, o->program);
+        pair_pool_destroy(&pool);
+        return !good;
+    }
+    for (; o->programs ? n < o->programs : (double)(host_nanoseconds() - begin) < o->seconds * 1e9; n++) {
+        bad += !run_program(o, &pool, n);
+        if (bad && !o->keep_going)
+            break;
+    }
+    printf("%" PRIu64 " programs on %s and %s, seed %" PRIu64 ": %" PRIu64 " differ\n", n, o->engines[0]->name,
+           o->engines[1]->name, o->seed, bad);
+    pair_pool_destroy(&pool);
+    return bad != 0;
+}
+
+static void choose_engines(struct options *o, const char *text)
+{
+    char names[80];
+    snprintf(names, sizeof names, "%s", text);
+    char *comma = strchr(names, ',');
+    if (!comma)
+        usage("--engines wants two names, as in interp,sbe");
+    *comma = 0;
+    o->engines[0] = engine_find(names);
+    o->engines[1] = engine_find(comma + 1);
+    if (!o->engines[0] || !o->engines[1])
+        usage("--engines: no such engine; `reprise list` shows them");
+}
+
+static bool take_flag(struct options *o, const char *word)
+{
+    if (!strcmp(word, "--keep-going"))
+        o->keep_going = true;
+    else if (!strcmp(word, "--no-shrink"))
+        o->shrink = false;
+    else if (!strcmp(word, "--show"))
+        o->show = true;
+    else
+        return false;
+    return true;
+}
+
+static void take_value(struct options *o, const char *word, const char *value)
+{
+    if (!strcmp(word, "--engines"))
+        choose_engines(o, value);
+    else if (!strcmp(word, "--seconds"))
+        o->seconds = strtod(value, NULL);
+    else if (!strcmp(word, "--programs"))
+        o->programs = strtoull(value, NULL, 0);
+    else if (!strcmp(word, "--seed"))
+        o->seed = strtoull(value, NULL, 0);
+    else if (!strcmp(word, "--program"))
+        o->program = strtoull(value, NULL, 0);
+    else
+        usage("unknown option");
+}
+
+/* The last engine of the list against the first one, unless told otherwise. */
+static void default_engines(struct options *o)
+{
+    o->engines[0] = o->engines[1] = engine_at(0);
+    for (unsigned n = 1; engine_at(n); n++)
+        o->engines[1] = engine_at(n);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.seconds = SECONDS_DEFAULT, .program = NO_PROGRAM, .shrink = true};
+    default_engines(&o);
+    for (int n = 1; n < argc; n++) {
+        if (take_flag(&o, argv[n]))
+            continue;
+        if (n + 1 == argc)
+            usage("an option wants a value");
+        take_value(&o, argv[n], argv[n + 1]);
+        n++;
+    }
+    return search(&o);
+}

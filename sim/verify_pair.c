@@ -1,0 +1,162 @@
+#include "sim/verify_pair.h"
+
+#include "core/boot.h"
+#include "sbe/decode.h"
+#include "sim/dump.h"
+#include "sim/host_linux.h"
+#include "sim/state_diff.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { BLOCK_MAX = 64 };
+
+static bool boot_one(struct vm *vm, const struct run_options *options, char *message)
+{
+    struct boot_report report;
+    return images_boot(vm, options, &report, message);
+}
+
+static enum status create_one(struct vm **vm, const struct engine *engine, const struct run_options *o)
+{
+    const struct vm_config config = {
+        .ram_bytes = o->memory,
+        .model = cpu_model_find(o->cpu),
+        .engine = engine,
+        .debug_exit = o->debug_exit,
+        .rtc_start = o->rtc,
+    };
+    return vm_create(vm, &config);
+}
+
+bool verify_pair_create(struct verify_pair *p, const struct engine *const engines[2], const struct run_options *options,
+                        bool boot, char message[IMAGES_MESSAGE_MAX])
+{
+    memset(p, 0, sizeof *p);
+    p->options = options;
+    for (unsigned n = 0; n < 2; n++) {
+        enum status status = create_one(&p->vm[n], engines[n], options);
+        if (status != STATUS_OK)
+            snprintf(message, IMAGES_MESSAGE_MAX, "engine %s: the host %s", engines[n]->name,
+                     status == STATUS_UNSUPPORTED ? "lacks a feature of this processor model; choose another with --cpu"
+                                                  : "refuses memory for a guest of this size; give less with -m");
+        if (status != STATUS_OK || (boot && !boot_one(p->vm[n], options, message))) {
+            verify_pair_destroy(p);
+            return false;
+        }
+    }
+    return true;
+}
+
+void verify_pair_destroy(struct verify_pair *p)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        if (p->vm[n])
+            vm_destroy(p->vm[n]);
+        p->vm[n] = NULL;
+    }
+}
+
+/* ---- Console ------------------------------------------------------------------------------------ */
+
+static bool tap(void *context, enum host_channel channel, u8 byte)
+{
+    struct console_record *c = context;
+    unsigned n = c->running;
+    c->tail[n][c->bytes[n]++ % CONSOLE_TAIL] = byte;
+    c->hash[n] = (c->hash[n] ^ ((u64)channel << 8 | byte)) * 0x100000001b3ull + 1; /* the multiplier of FNV-1a */
+    return n == 0 && c->shown;
+}
+
+static bool console_same(const struct console_record *c)
+{
+    return c->hash[0] == c->hash[1] && c->bytes[0] == c->bytes[1];
+}
+
+/* ---- Cuts --------------------------------------------------------------------------------------- */
+
+static bool ends_block(u8 cls) { return cls == CLS_BRANCH || cls == CLS_CALLOUT || cls == CLS_STRING; }
+
+/* Instructions from CS:RIP to the end of the block. */
+static u64 block_length(struct vcpu *v)
+{
+    u64 rip = v->cpu.rip, count = 0;
+    u64 page = (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT;
+    while (count < BLOCK_MAX && (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT == page) {
+        u8 bytes[INSN_MAX];
+        struct insn insn;
+        unsigned available = dump_code(v, rip, bytes, INSN_MAX);
+        count++;
+        if (decode(bytes, available, (enum code_mode)v->mode, &insn) != DECODE_OK || ends_block(isa_rows[insn.row].cls))
+            break;
+        rip += insn.length;
+    }
+    return count;
+}
+
+static u64 next_cut(const struct verify_pair *p, u64 until, const struct grain *grain)
+{
+    u64 now = verify_pair_icount(p), cut = until;
+    if (grain->kind == GRAIN_COUNT)
+        cut = now - now % grain->count + grain->count;
+    else if (grain->kind == GRAIN_BLOCK)
+        cut = now + block_length(p->vm[0]->vcpu[0]);
+    return cut < until ? cut : until;
+}
+
+static bool cut_same(const struct verify_pair *p)
+{
+    return p->stop[0] == p->stop[1] && console_same(&p->console) && state_same(p->vm[0], p->vm[1]);
+}
+
+static bool run_both(struct verify_pair *p, u64 until)
+{
+    host_console_set_tap(tap, &p->console);
+    p->cut = until;
+    for (unsigned n = 0; n < 2; n++) {
+        p->console.running = n;
+        p->stop[n] = vm_run(p->vm[n], until);
+    }
+    host_console_set_tap(NULL, NULL);
+    p->cuts++;
+    return cut_same(p);
+}
+
+/* Both have stopped, the same way, before they were to. False if that is the end. */
+static bool go_on(struct verify_pair *p)
+{
+    char message[IMAGES_MESSAGE_MAX];
+    u64 wake = vm_wake_time(p->vm[0]);
+    switch (p->stop[0]) {
+    case VM_STOP_ICOUNT: return true;
+    case VM_STOP_WAIT_INPUT:
+        for (unsigned n = 0; n < 2 && wake != CLOCK_NEVER; n++)
+            vm_skip_to(p->vm[n], wake);
+        return wake != CLOCK_NEVER;
+    case VM_STOP_RESET:
+        p->resets++;
+        for (unsigned n = 0; n < 2; n++) {
+            vm_reset(p->vm[n]);
+            if (!strcmp(p->options->reset, "exit") || !boot_one(p->vm[n], p->options, message))
+                return false;
+        }
+        return true;
+    default: return false;
+    }
+}
+
+enum pair_state verify_pair_run(struct verify_pair *p, u64 until, const struct grain *grain)
+{
+    while (verify_pair_icount(p) < until) {
+        if (!run_both(p, next_cut(p, until, grain)))
+            return host_stop_requested() ? PAIR_ENDED : PAIR_DIFFERS;
+        if (!go_on(p))
+            return PAIR_ENDED;
+    }
+    return PAIR_SAME;
+}
+
+bool verify_pair_same(const struct verify_pair *p)
+{
+    return cut_same(p) && memory_first_difference(p->vm[0], p->vm[1], 0) == UINT64_MAX;
+}
