@@ -131,7 +131,7 @@ static struct host_insn host_insn(const struct isa_row *row, const struct insn *
     return (struct host_insn){
         .row = row,
         .map = row->map,
-        .opcode = i->opcode,
+        .opcode = row->attributes & A_PLUSR ? row->opcode : i->opcode, /* a register's number is not part of it here */
         .modrm = has_modrm(row),
         .opsize = i->opsize,
         .wide = i->opsize == 8 || (i->rex & 8),
