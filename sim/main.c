@@ -2,6 +2,7 @@
 #include "core/version.h"
 #include "sim/exit_code.h"
 #include "sim/help.h"
+#include "sim/log_verbs.h"
 #include "sim/options.h"
 #include "sim/replay_verb.h"
 #include "sim/run.h"
@@ -68,7 +69,7 @@ static int verb_selftest(int argc, char **argv)
 /* Some verbs have more to say than the overview does. */
 static int verb_help(int argc, char **argv)
 {
-    static const char *const with_options[] = {"run", "replay", "verify", NULL};
+    static const char *const with_options[] = {"run", "replay", "verify", "info", "log", "diff", NULL};
     static char help[] = "--help";
     const struct verb *verb = argc ? find_verb(argv[0]) : NULL;
     if (argc && !verb)
@@ -82,6 +83,9 @@ static int verb_help(int argc, char **argv)
 const struct verb verbs[] = {
     {"run", "OPTIONS", "boot a kernel and run it to its end", verb_run},
     {"replay", "LOG|--last", "repeat a recorded run", verb_replay},
+    {"info", "LOG|--last", "say what a log holds: machine, length, sizes, hashes", verb_info},
+    {"log", "LOG|--last", "list the events of a log", verb_log},
+    {"diff", "LOG LOG", "print the first difference of two recorded runs", verb_diff},
     {"verify", "--engines A,B OPTIONS", "run two engines in step and find their first difference", verb_verify},
     {"list", "", "list processor models and engines", verb_list},
     {"selftest", "", "run the build's self-test, which the metal image runs too", verb_selftest},
