@@ -15,6 +15,10 @@ add_library(sim_host STATIC ${SIM_SOURCES})
 if(ZYDIS)
   target_link_libraries(sim_host PUBLIC ${ZYDIS})
 endif()
+# Logs: compression, and the names of images by content.
+find_library(ZSTD zstd REQUIRED)
+find_library(GCRYPT gcrypt REQUIRED)
+target_link_libraries(sim_host PUBLIC ${ZSTD} ${GCRYPT})
 target_compile_definitions(sim_host PRIVATE _GNU_SOURCE REPRISE_FPU_VOLATILE=$<IF:$<BOOL:${SANITIZE}>,1,0>)
 add_dependencies(sim_host isa_index)
 
@@ -43,6 +47,7 @@ install(FILES ${CMAKE_BINARY_DIR}/reprise.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/
 install(FILES ${CMAKE_BINARY_DIR}/reprise.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME reprise)
 
 enable_testing()
+set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_SOURCE_DIR}/cmake/test_environment.cmake)
 find_library(CMOCKA cmocka)
 if(CMOCKA)
   foreach(source ${UNIT_TESTS})

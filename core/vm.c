@@ -61,6 +61,7 @@ void vm_destroy(struct vm *vm)
         vm->config.engine->destroy(vm->vcpu[n]);
         host_free((u8 *)vm->vcpu[n] - SBE_STACK_BYTES, VCPU_BYTES);
     }
+    state_hash_forget(vm);
     physmem_destroy(&vm->memory);
     host_free(vm, sizeof *vm);
 }

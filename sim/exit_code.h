@@ -13,6 +13,7 @@ enum exit_code {
     EXIT_IDLE = 12,
     EXIT_RESET = 14,
     EXIT_DIVERGED = 16,
+    EXIT_LOG_OUT = 18,
 };
 
 /* For help and the manual page; ends with a NULL meaning. */

@@ -81,7 +81,7 @@ void help_overview(FILE *to)
                 "  source <(reprise --completion bash)        completion in this shell\n");
     put_examples(to);
     put_exit_codes(to);
-    fprintf(to, "\n`reprise help run` explains every option of `run`, `reprise help verify` those of `verify`.\n");
+    fprintf(to, "\n`reprise help VERB` explains the options of run, replay and verify.\n");
 }
 
 static void put_option(FILE *to, const struct option *o)
@@ -94,10 +94,12 @@ static void put_option(FILE *to, const struct option *o)
         fprintf(to, "%30sDefault: %s\n", "", o->fallback);
 }
 
-static void put_options(FILE *to, const struct option *rows, unsigned count)
+void help_options(FILE *to, const struct option *rows, unsigned count, const char *const *without)
 {
     const char *group = "";
     for (unsigned n = 0; n < count; n++) {
+        if (options_listed(without, rows[n].name))
+            continue;
         if (strcmp(group, rows[n].group))
             fprintf(to, "\n%s\n", rows[n].group);
         group = rows[n].group;
@@ -108,7 +110,7 @@ static void put_options(FILE *to, const struct option *rows, unsigned count)
 void help_verify(FILE *to)
 {
     fprintf(to, "Usage: reprise verify --engines A,B --kernel FILE [OPTIONS]\n");
-    put_options(to, verify_options_table, verify_options_count);
+    help_options(to, verify_options_table, verify_options_count, NULL);
     fprintf(to, "\nOptions of `reprise run` say what to boot and when to stop; those that make no sense here are:");
     for (const char *const *name = verify_option_set.without; *name; name++)
         fprintf(to, " --%s", *name);
@@ -119,7 +121,7 @@ void help_verify(FILE *to)
 void help_run(FILE *to)
 {
     fprintf(to, "Usage: reprise run --kernel FILE [OPTIONS]\n");
-    put_options(to, run_options_table, run_options_count);
+    help_options(to, run_options_table, run_options_count, NULL);
     fprintf(to, "\nKeys, when standard input is a terminal\n");
     for (unsigned n = 0; n < ARRAY_LEN(keys); n += 2)
         fprintf(to, "  %-14s%s\n", keys[n], keys[n + 1]);

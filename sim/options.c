@@ -11,7 +11,7 @@
 static const char *choice_engine(unsigned n) { return engine_at(n) ? engine_at(n)->name : NULL; }
 static const char *choice_cpu(unsigned n) { return n < cpu_model_count ? cpu_models[n].name : NULL; }
 static const char *choice_reset(unsigned n) { return n == 0 ? "reload" : n == 1 ? "exit" : NULL; }
-static const char *choice_pace(unsigned n) { return n == 0 ? "auto" : n == 1 ? "real" : n == 2 ? "free" : NULL; }
+static const char *choice_clock(unsigned n) { return n == 0 ? "auto" : n == 1 ? "virtual" : n == 2 ? "wall" : NULL; }
 
 #define FIELD(name) offsetof(struct run_options, name)
 
@@ -42,9 +42,21 @@ const struct option run_options_table[] = {
      "Where the first serial port (COM1) goes. On a terminal, Ctrl-A h lists the keys that are ours.", NULL},
     {"debug-console", 0, OPTION_FILE, FIELD(debug_console), "stdio|stderr|FILE|none", "stderr", "Input and output",
      "Where bytes written to port 0xE9 go.", NULL},
-    {"pace", 0, OPTION_CHOICE, FIELD(pace), "auto|real|free", "auto", "Input and output",
-     "A halted guest that waits for a timer: `real` waits as long as the guest thinks, `free` jumps to the timer at "
-     "once; `auto` is `real` with a terminal on standard input, else `free`.", choice_pace},
+    {"clock", 0, OPTION_CHOICE, FIELD(clock), "auto|virtual|wall", "auto", "Input and output",
+     "What the guest's time follows: `virtual`, its instructions, and an idle guest jumps to its next timer at once; `wall`, "
+     "real time, by adjustments that are recorded. `auto` is `wall` with a terminal on standard input, else `virtual`.",
+     choice_clock},
+
+    {"record", 0, OPTION_FILE, FIELD(record), "FILE", NULL, "Recording",
+     "Write the log of the run to FILE, for `reprise replay FILE`. Without it, runs are recorded into a ring of recent runs "
+     "under $XDG_STATE_HOME/reprise or ~/.local/state/reprise, at most 256 MiB.", NULL},
+    {"no-record", 0, OPTION_FLAG, FIELD(no_record), NULL, NULL, "Recording",
+     "Record nothing. REPRISE_RECORD=off in the environment does the same for runs without --record.", NULL},
+    {"embed", 0, OPTION_FLAG, FIELD(embed), NULL, NULL, "Recording",
+     "Put kernel, initrd and modules into the log, so that it alone is enough; else it names them by path and SHA-256.",
+     NULL},
+    {"checkpoint", 0, OPTION_COUNT, FIELD(checkpoint), "N", "100M", "Recording",
+     "Instructions between two state hashes in the log, which `replay --verify` compares.", NULL},
 
     {"max-insns", 0, OPTION_COUNT, FIELD(max_insns), "N", NULL, "Limits and reports",
      "Stop after exactly N guest instructions; suffix K, M or G for thousands, millions, milliards.", NULL},
@@ -100,7 +112,7 @@ const char *nearest(const char *word, const char *(*candidate)(unsigned n, const
     return found;
 }
 
-static bool listed(const char *const *names, const char *name)
+bool options_listed(const char *const *names, const char *name)
 {
     for (; names && *names; names++)
         if (!strcmp(*names, name))
@@ -113,7 +125,7 @@ static const struct option *option_at(const struct option_set *set, unsigned n)
 {
     for (unsigned t = 0; t < ARRAY_LEN(set->table); t++)
         for (unsigned row = 0; row < set->table[t].count; row++)
-            if (!listed(set->without, set->table[t].rows[row].name) && !n--)
+            if (!options_listed(set->without, set->table[t].rows[row].name) && !n--)
                 return &set->table[t].rows[row];
     return NULL;
 }
@@ -254,6 +266,16 @@ static int find_option(const struct option_set *set, const char *word, const cha
     return -1;
 }
 
+/* The number of the option that a word alone belongs to, or -1. */
+static int find_bare(const struct option_set *set)
+{
+    const struct option *o;
+    for (int n = 0; set->bare && (o = option_at(set, (unsigned)n)); n++)
+        if (!strcmp(o->name, set->bare))
+            return n;
+    return -1;
+}
+
 static bool unknown_option(const struct option_set *set, const char *word, char *message)
 {
     char name[40];
@@ -287,7 +309,9 @@ bool options_parse_set(const struct option_set *set, int argc, char **argv, void
         return false;
     for (int at = 0; at < argc; at++) {
         const char *value = NULL;
-        int number = argv[at][0] == '-' && argv[at][1] ? find_option(set, argv[at], &value) : -1;
+        int number = argv[at][0] == '-' && argv[at][1] ? find_option(set, argv[at], &value) : find_bare(set);
+        if (number >= 0 && argv[at][0] != '-')
+            value = argv[at];
         if (number < 0)
             return unknown_option(set, argv[at], message);
         const struct option *o = option_at(set, (unsigned)number);
@@ -330,8 +354,8 @@ static bool is_path(const char *output)
 /* Two outputs into one file would overwrite each other. */
 static bool check_outputs(const struct run_options *o, char *message)
 {
-    const char *const files[] = {o->serial, o->debug_console, o->stats};
-    const char *const names[] = {"serial", "debug-console", "stats"};
+    const char *const files[] = {o->serial, o->debug_console, o->stats, o->record};
+    const char *const names[] = {"serial", "debug-console", "stats", "record"};
     for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
         for (unsigned j = i + 1; j < ARRAY_LEN(files); j++) {
             if (is_path(files[i]) && is_path(files[j]) && !strcmp(files[i], files[j])) {
@@ -346,6 +370,10 @@ static bool check_outputs(const struct run_options *o, char *message)
 
 bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
 {
+    if (o->record && o->no_record) {
+        snprintf(message, MESSAGE_MAX, "--record and --no-record contradict each other; leave one of them out");
+        return false;
+    }
     const u64 mib = 1 << 20;
     if (!o->kernel) {
         snprintf(message, MESSAGE_MAX, "nothing to boot; give --kernel FILE (`reprise help` shows examples)");

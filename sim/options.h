@@ -29,11 +29,14 @@ struct run_options {
     u64 memory;
     const char *engine, *cpu;
     u64 rtc;
-    const char *serial, *debug_console, *pace, *reset;
+    const char *serial, *debug_console, *clock, *reset;
     bool debug_exit;
     u64 max_insns; /* 0: no limit */
     u64 timeout;   /* nanoseconds; 0: no limit */
     const char *stats, *trace;
+    const char *record;
+    bool no_record, embed;
+    u64 checkpoint; /* instructions between two state hashes in a log */
     bool help;
 };
 
@@ -70,7 +73,11 @@ struct option_set {
         unsigned count;
     } table[2];
     const char *const *without; /* names of options that the verb does not take; ends with NULL; NULL: none */
+    const char *bare;           /* name of the option whose value may stand alone; NULL: none */
 };
+
+/* Is `name` among `names` (ends with NULL; NULL: none)? */
+bool options_listed(const char *const *names, const char *name);
 
 /* Parses the arguments after a verb into `results`, which the caller has zeroed. False with one line in `message`
  * (what, where, what to do) otherwise. */

@@ -21,7 +21,7 @@ const struct option verify_options_table[] = {
 };
 const unsigned verify_options_count = ARRAY_LEN(verify_options_table);
 
-static const char *const without[] = {"engine", "pace", "stats", "trace", "serial", "debug-console", NULL};
+static const char *const without[] = {"engine", "clock", "stats", "trace", "serial", "debug-console", NULL};
 
 const struct option_set verify_option_set = {
     .verb = "verify",
