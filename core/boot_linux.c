@@ -278,7 +278,7 @@ static void put_memory_map(const struct boot_loader *l, u8 *zero)
 static void put_zero_page(struct boot_loader *l, const struct linux_kernel *k, u64 initrd)
 {
     u8 *zero = physmem_pointer(&l->vm->memory, gpa(ZERO_PAGE));
-    memset(zero, 0, PAGE_SIZE);
+    (void)physmem_zero(&l->vm->memory, gpa(ZERO_PAGE), PAGE_SIZE);
     memcpy(zero + H_SETUP_SECTS, k->image->data + H_SETUP_SECTS, k->header_end - H_SETUP_SECTS);
     zero[H_TYPE_OF_LOADER] = LOADER_UNDEFINED;
     zero[H_LOADFLAGS] = (u8)((zero[H_LOADFLAGS] & ~(KEEP_SEGMENTS | CAN_USE_HEAP)) | LOADED_HIGH);

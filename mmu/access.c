@@ -23,6 +23,14 @@ void tlb_flush(struct vcpu *v)
     v->vm->stats.tlb_flushes++;
 }
 
+u64 phys_track_writes(struct vm *vm)
+{
+    for (unsigned n = 0; n < vm->vcpu_count; n++)
+        tlb_flush(vm->vcpu[n]);
+    vm->memory.clean_epoch = vm->memory.epoch;
+    return vm->memory.epoch;
+}
+
 void tlb_update_rights(struct vcpu *v)
 {
     const struct cpu *c = &v->cpu;
@@ -106,6 +114,7 @@ static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigne
 static void ram_written(struct vm *vm, u64 offset, unsigned size)
 {
     struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
+    vm->memory.written[offset >> PAGE_SHIFT] = vm->memory.epoch;
     if (__builtin_expect(!(frame->flags & FRAME_WATCHED), 1))
         return;
     code_written(vm, frame, offset, size);
@@ -127,6 +136,7 @@ void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
         return;
     }
     *physmem_host(&vm->memory, offset) = low_byte;
+    vm->memory.written[offset >> PAGE_SHIFT] = vm->memory.epoch;
     code_written(vm, &vm->memory.frames[offset >> PAGE_SHIFT], offset, 1);
 }
 
@@ -214,10 +224,12 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
         return;
     }
     e->read_tag = tag;
-    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
-    if (walk->writable && !(frame->flags & FRAME_WATCHED)) {
+    struct physmem *m = &vm->memory;
+    u64 number = offset >> PAGE_SHIFT;
+    bool tracked = access == ACCESS_WRITE || m->written[number] >= m->clean_epoch;
+    if (tracked && walk->writable && !(m->frames[number].flags & FRAME_WATCHED)) {
         e->write_tag = tag;
-        frame->write_epoch = vm->memory.epoch;
+        m->frames[number].write_epoch = m->written[number] = m->epoch;
     }
 }
 

@@ -116,6 +116,11 @@ void phys_watch_table(struct vm *vm, gpa_t entry);
 /* Empties the TLB: for CR0, CR3, CR4 and EFER changes, INVLPG. O(1). */
 void tlb_flush(struct vcpu *v);
 
+/* Begins an interval of write tracking: whatever is written to RAM from now on, by an instruction, a device or a loader, is
+ * seen by physmem_written_since() with the number that this returns. Direct write translations are dropped. Intervals of
+ * several callers do not disturb each other. */
+u64 phys_track_writes(struct vm *vm);
+
 /* Selects v->tlb.current from CPL, CR4.SMAP and RFLAGS.AC; called by vcpu_update_mode(). */
 void tlb_update_rights(struct vcpu *v);
 

@@ -2,18 +2,23 @@
 
 #include "core/host.h"
 
+static void free_if(void *memory, u64 bytes)
+{
+    if (memory)
+        host_free(memory, bytes);
+}
+
 enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layout layout)
 {
     u8 host_shift = layout == PHYSMEM_HOLES ? PAGE_SHIFT + 1 : PAGE_SHIFT;
-    u64 ram_bytes = bytes >> PAGE_SHIFT << host_shift;
-    u64 frames_bytes = (bytes >> PAGE_SHIFT) * sizeof(struct frame);
-    u8 *ram = host_alloc(ram_bytes);
-    struct frame *frames = host_alloc(frames_bytes);
-    if (!ram || !frames) {
-        if (ram)
-            host_free(ram, ram_bytes);
-        if (frames)
-            host_free(frames, frames_bytes);
+    u64 pages = bytes >> PAGE_SHIFT;
+    u8 *ram = host_alloc(pages << host_shift);
+    struct frame *frames = host_alloc(pages * sizeof *frames);
+    u64 *written = host_alloc(pages * sizeof *written);
+    if (!ram || !frames || !written) {
+        free_if(ram, pages << host_shift);
+        free_if(frames, pages * sizeof *frames);
+        free_if(written, pages * sizeof *written);
         return STATUS_NO_MEMORY;
     }
     *memory = (struct physmem){
@@ -22,6 +27,7 @@ enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layou
         .size = bytes,
         .low = bytes < PHYS_HOLE_BEGIN ? bytes : PHYS_HOLE_BEGIN,
         .frames = frames,
+        .written = written,
         .epoch = 1,
     };
     return STATUS_OK;
@@ -29,8 +35,9 @@ enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layou
 
 void physmem_destroy(struct physmem *memory)
 {
-    host_free(memory->ram, memory->size >> PAGE_SHIFT << memory->host_shift);
-    host_free(memory->frames, (memory->size >> PAGE_SHIFT) * sizeof(struct frame));
+    host_free(memory->ram, physmem_pages(memory) << memory->host_shift);
+    host_free(memory->frames, physmem_pages(memory) * sizeof *memory->frames);
+    host_free(memory->written, physmem_pages(memory) * sizeof *memory->written);
 }
 
 /* Bytes of [at, at + bytes) that lie in at's page. */
@@ -53,9 +60,10 @@ bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes)
 }
 
 /* Loaders may run again after a reset: what was decoded from the frame's old contents is dead. */
-static void forget_code(struct physmem *m, gpa_t page)
+static void page_changes(struct physmem *m, gpa_t page)
 {
     struct frame *frame = physmem_frame(m, page);
+    m->written[frame - m->frames] = m->epoch;
     if (!(frame->flags & FRAME_CODE))
         return;
     frame->code_generation++;
@@ -69,7 +77,7 @@ bool physmem_load(struct physmem *m, gpa_t to, const void *from, u64 bytes)
         return false;
     for (u64 done = 0, part; done < bytes; done += part) {
         part = page_part(to.raw + done, bytes - done);
-        forget_code(m, gpa(to.raw + done));
+        page_changes(m, gpa(to.raw + done));
         memcpy(physmem_pointer(m, gpa(to.raw + done)), (const u8 *)from + done, part);
     }
     return true;
@@ -81,7 +89,7 @@ bool physmem_zero(struct physmem *m, gpa_t to, u64 bytes)
         return false;
     for (u64 done = 0, part; done < bytes; done += part) {
         part = page_part(to.raw + done, bytes - done);
-        forget_code(m, gpa(to.raw + done));
+        page_changes(m, gpa(to.raw + done));
         memset(physmem_pointer(m, gpa(to.raw + done)), 0, part);
     }
     return true;

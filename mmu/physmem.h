@@ -37,6 +37,8 @@ struct physmem {
     u64 size; /* bytes of RAM in total; multiple of 4 KiB */
     u64 low;  /* bytes of RAM below the hole: min(size, 3 GiB) */
     struct frame *frames; /* one per RAM page, indexed by offset >> 12 */
+    u64 *written; /* per RAM page: the epoch in which it was last written, or open to writes that nobody sees */
+    u64 clean_epoch; /* phys_track_writes() began an interval here: pages last written earlier get no direct write entry yet */
     u64 epoch; /* counts TLB flushes: frames that served a walk, or got a write entry, in older epochs back no TLB entry */
 };
 
@@ -85,8 +87,20 @@ static inline struct frame *physmem_frame(const struct physmem *m, gpa_t a)
     return offset == UINT64_MAX ? NULL : &m->frames[offset >> PAGE_SHIFT];
 }
 
+/* RAM pages by number, 0 to physmem_pages() - 1, in the order of their addresses. The pages behind the VGA hole exist but
+ * hold nothing: physmem_pointer() of their address is NULL. */
+static inline u64 physmem_pages(const struct physmem *m) { return m->size >> PAGE_SHIFT; }
+static inline gpa_t physmem_page_address(const struct physmem *m, u64 page)
+{
+    u64 offset = page << PAGE_SHIFT;
+    return gpa(offset < m->low ? offset : offset - m->low + PHYS_HOLE_END);
+}
+
+/* Has this page been written since phys_track_writes() (mmu/access.h) returned `epoch`? True for some that were not. */
+static inline bool physmem_written_since(const struct physmem *m, u64 page, u64 epoch) { return m->written[page] >= epoch; }
+
 /* Copies between a buffer and guest RAM for loaders. False, with nothing copied, if any byte of the range is
- * not RAM. Not for use after the guest has started (no write tracing). */
+ * not RAM. After the guest has started they belong to whoever flushes the TLBs next (no tracing of page tables). */
 bool physmem_load(struct physmem *m, gpa_t to, const void *from, u64 bytes);
 bool physmem_zero(struct physmem *m, gpa_t to, u64 bytes);
 bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes);
