@@ -59,6 +59,7 @@ void vm_destroy(struct vm *vm)
         vm->config.engine->destroy(vm->vcpu[n]);
         host_free(vm->vcpu[n], sizeof *vm->vcpu[n]);
     }
+    state_hash_forget(vm);
     physmem_destroy(&vm->memory);
     host_free(vm, sizeof *vm);
 }

@@ -10,6 +10,7 @@
 #include "devices/chipset_state.h"
 #include "devices/device.h"
 #include "mmu/physmem.h"
+#include "replay/hash.h"
 
 enum { VCPU_MAX = 1 };
 
@@ -33,6 +34,8 @@ enum vm_stop {
     VM_STOP_WAIT_INPUT, /* halted with interrupts on: go on with vm_skip_to(vm_wake_time()), or deliver input */
 };
 
+struct recorder;
+
 struct vm_stats {
     u64 io_reads, io_writes, mmio_reads, mmio_writes;
     u64 exceptions[32], interrupts, halts, tlb_misses, tlb_flushes, decodes, engine_exits;
@@ -49,6 +52,8 @@ struct vm {
     u32 exit_value;
     const struct tracer *tracer; /* core/trace.h; NULL: nobody asks */
     struct vm_stats stats;
+    struct page_hashes page_hashes;
+    struct recorder *recorder; /* replay/record.h; NULL: nobody records */
 };
 
 /* Allocates everything; on failure nothing stays allocated. The VM is in power-up state. */

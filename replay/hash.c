@@ -2,7 +2,9 @@
  * for security. Structures with padding are hashed field by field; memory by page, zero pages left out. */
 #include "replay/hash.h"
 
+#include "core/host.h"
 #include "core/vm.h"
+#include "mmu/access.h"
 #include "sbe/fpu.h"
 
 enum { LANES = 4, LANE_BYTES = LANES * 8 };
@@ -147,27 +149,77 @@ static bool page_is_zero(const u8 *page)
     return true;
 }
 
-static void add_memory(struct hasher *h, const struct physmem *m)
+/* Of one page at an offset in RAM; 0 for a page of zeros, so that memory never touched costs nothing. */
+static u64 page_hash(const struct physmem *m, u64 offset)
 {
-    add(h, m->size);
-    for (u64 at = 0; at < m->size; at += PAGE_SIZE) {
-        const u8 *page = physmem_host(m, at);
-        if (page_is_zero(page))
+    const u8 *page = physmem_host(m, offset);
+    struct hasher h = {{K0 ^ offset, K1, K2, K3}};
+    if (page_is_zero(page))
+        return 0;
+    add_lanes(&h, page, PAGE_SIZE);
+    return finish(&h);
+}
+
+/* The hash of all memory is a sum over its pages, so that a page can be taken out and put back changed. */
+static u64 whole_memory_hash(const struct physmem *m)
+{
+    u64 sum = 0;
+    for (u64 offset = 0; offset < m->size; offset += PAGE_SIZE)
+        sum += page_hash(m, offset);
+    return sum;
+}
+
+/* Looks at the pages that may have been written since the last time. */
+static void renew_pages(struct physmem *m, struct page_hashes *p, u64 since)
+{
+    for (u64 page = 0; page < physmem_pages(m); page++) {
+        if (!physmem_written_since(m, page, since))
             continue;
-        add(h, at);
-        add_lanes(h, page, PAGE_SIZE);
+        u64 now = page_hash(m, page << PAGE_SHIFT);
+        p->sum += now - p->page[page];
+        p->page[page] = now;
     }
 }
 
-u64 state_hash(struct vm *vm)
+static u64 memory_hash(struct vm *vm)
+{
+    struct page_hashes *p = &vm->page_hashes;
+    if (!p->page)
+        return whole_memory_hash(&vm->memory);
+    u64 since = p->since;
+    p->since = phys_track_writes(vm);
+    renew_pages(&vm->memory, p, since);
+    return p->sum;
+}
+
+enum status state_hash_remember(struct vm *vm)
+{
+    if (!vm->page_hashes.page)
+        vm->page_hashes.page = host_alloc((vm->memory.size >> PAGE_SHIFT) * sizeof(u64));
+    return vm->page_hashes.page ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+void state_hash_forget(struct vm *vm)
+{
+    if (vm->page_hashes.page)
+        host_free(vm->page_hashes.page, (vm->memory.size >> PAGE_SHIFT) * sizeof(u64));
+    vm->page_hashes = (struct page_hashes){0};
+}
+
+static u64 hash(struct vm *vm, u64 memory)
 {
     struct hasher h = {{K0, K1, K2, K3}};
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         fpu_park(vm->vcpu[i]);
         add_cpu(&h, &vm->vcpu[i]->cpu);
     }
-    add_memory(&h, &vm->memory);
+    add(&h, vm->memory.size);
+    add(&h, memory);
     add_bytes(&h, &vm->chipset, sizeof vm->chipset);
     add(&h, vm->clock.skipped_ns);
     return finish(&h);
 }
+
+u64 state_hash(struct vm *vm) { return hash(vm, memory_hash(vm)); }
+
+u64 state_hash_whole(struct vm *vm) { return hash(vm, whole_memory_hash(&vm->memory)); }

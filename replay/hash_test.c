@@ -170,6 +170,37 @@ static void devices_are_seen(void **state)
     assert_int_not_equal(state_hash(vm), registers);
 }
 
+/* What is remembered about pages never shows: writes by instructions, by devices and by loaders are all seen. */
+static void remembered_pages_hash_as_fresh_ones(void **state)
+{
+    u64 value = 0x1122334455667788ull, none = 0;
+    (void)state;
+    struct vm *own = machine_create("max");
+    struct vcpu *v = machine_enter(own, LONG, 0);
+    assert_int_equal(state_hash_remember(own), STATUS_OK);
+    assert_int_equal(state_hash(own), state_hash_whole(own));
+    for (unsigned round = 0; round < 3; round++) {
+        for (u64 at = MACHINE_DATA; at < MACHINE_DATA + 8 * PAGE_SIZE; at += PAGE_SIZE) {
+            v->cpu.gpr[RDI] = at + 8 * round;
+            v->cpu.gpr[RAX] = at * (round + 1);
+            assert_retires(v, 0x48, 0x89, 0x07); /* MOV [RDI], RAX: the second time by a direct write entry */
+            assert_int_equal(state_hash(own), state_hash_whole(own));
+            assert_retires(v, 0x48, 0xff, 0x07); /* INC QWORD [RDI] */
+            assert_retires(v, 0x48, 0xab);       /* STOSQ */
+            assert_int_equal(state_hash(own), state_hash_whole(own));
+        }
+        u64 before = state_hash(own);
+        machine_poke(own, 0x200000, &value, 8);
+        assert_int_not_equal(state_hash(own), before);
+        assert_true(physmem_load(&own->memory, gpa(0x201ffc), &value, 8));
+        assert_int_equal(state_hash(own), state_hash_whole(own));
+        assert_true(physmem_zero(&own->memory, gpa(0x201ffc), 8));
+        machine_poke(own, 0x200000, &none, 8);
+        assert_int_equal(state_hash(own), before);
+    }
+    vm_destroy(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +211,7 @@ int main(void)
         cmocka_unit_test(memory_is_seen_wherever_it_lies),
         cmocka_unit_test(place_and_order_matter),
         cmocka_unit_test(devices_are_seen),
+        cmocka_unit_test(remembered_pages_hash_as_fresh_ones),
     };
     return cmocka_run_group_tests(tests, create, destroy);
 }
