@@ -15,6 +15,10 @@ add_library(sim_host STATIC ${SIM_SOURCES})
 if(ZYDIS)
   target_link_libraries(sim_host PUBLIC ${ZYDIS})
 endif()
+# Logs: compression, and the names of images by content.
+find_library(ZSTD zstd REQUIRED)
+find_library(GCRYPT gcrypt REQUIRED)
+target_link_libraries(sim_host PUBLIC ${ZSTD} ${GCRYPT})
 target_compile_definitions(sim_host PRIVATE _GNU_SOURCE REPRISE_FPU_VOLATILE=$<IF:$<BOOL:${SANITIZE}>,1,0>)
 add_dependencies(sim_host isa_index)
 

@@ -10,6 +10,7 @@ struct clock {
 };
 
 #define CLOCK_NEVER UINT64_MAX
+#define CLOCK_JUMP_MAX (3600 * NS_PER_SECOND) /* of one adjustment while no timer runs */
 #define NS_PER_SECOND 1000000000ull
 
 static inline u64 clock_now(const struct clock *c, u64 icount) { return icount + c->skipped_ns; }

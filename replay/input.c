@@ -2,33 +2,57 @@
 
 #include "core/vm.h"
 #include "devices/chipset.h"
+#include "replay/record.h"
 
 enum { SERIAL_PORTS = 4 };
 
-static bool deliver_serial(struct vm *vm, unsigned unit, u8 byte)
+static bool deliver_serial(struct vm *vm, unsigned unit, u64 value)
 {
-    if (unit >= SERIAL_PORTS || chipset_serial_room(vm, unit) == 0)
+    if (unit >= SERIAL_PORTS || value > 0xff || chipset_serial_room(vm, unit) == 0)
         return false;
-    chipset_serial_input(vm, unit, byte);
+    chipset_serial_input(vm, unit, (u8)value);
     return true;
 }
 
-static bool deliver_keyboard(struct vm *vm, unsigned unit, u8 byte)
+static bool deliver_keyboard(struct vm *vm, unsigned unit, u64 value)
 {
-    if (unit != 0 || !chipset_keyboard_room(vm))
+    if (unit != 0 || value > 0xff || !chipset_keyboard_room(vm))
         return false;
-    chipset_keyboard_input(vm, byte);
+    chipset_keyboard_input(vm, (u8)value);
     return true;
 }
 
-bool input_deliver(struct vm *vm, enum input_source source, unsigned unit, u8 byte)
+static bool deliver_time(struct vm *vm, unsigned unit, u64 value)
 {
-    static bool (*const deliver[INPUT_SOURCES])(struct vm *, unsigned, u8) = {
+    u64 now = vm_now(vm), wake = vm_wake_time(vm);
+    if (unit != 0 || value > wake - now || (wake == CLOCK_NEVER && value > CLOCK_JUMP_MAX))
+        return false;
+    vm_skip_to(vm, now + value);
+    return true;
+}
+
+void input_settle(struct vm *vm)
+{
+    if (chipset_deadline(vm) <= vm_now(vm))
+        chipset_tick(vm);
+}
+
+bool input_deliver(struct vm *vm, enum input_source source, unsigned unit, u64 value)
+{
+    static bool (*const deliver[INPUT_SOURCES])(struct vm *, unsigned, u64) = {
         [INPUT_SERIAL] = deliver_serial,
         [INPUT_KEYBOARD] = deliver_keyboard,
+        [INPUT_TIME] = deliver_time,
     };
-    if ((unsigned)source >= INPUT_SOURCES || !deliver[source](vm, unit, byte))
+    if ((unsigned)source >= INPUT_SOURCES)
         return false;
-    vcpu_kick(vm->vcpu[0]); /* an interrupt line may have risen */
+    input_settle(vm);
+    /* A reset comes before what follows it. */
+    struct input_place place = {vm->vcpu[0]->cpu.icount, vm->clock.skipped_ns};
+    if (vm->request != REQUEST_NONE || !deliver[source](vm, unit, value))
+        return false;
+    vcpu_kick(vm->vcpu[0]); /* an interrupt line may have risen, or a timer may be due earlier */
+    if (vm->recorder)
+        recorder_input(vm->recorder, &place, source, unit, value);
     return true;
 }
