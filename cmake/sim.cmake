@@ -47,6 +47,7 @@ install(FILES ${CMAKE_BINARY_DIR}/reprise.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/
 install(FILES ${CMAKE_BINARY_DIR}/reprise.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME reprise)
 
 enable_testing()
+set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_SOURCE_DIR}/cmake/test_environment.cmake)
 find_library(CMOCKA cmocka)
 if(CMOCKA)
   foreach(source ${UNIT_TESTS})

@@ -186,7 +186,7 @@ static u64 memory_hash(struct vm *vm)
     struct page_hashes *p = &vm->page_hashes;
     if (!p->page)
         return whole_memory_hash(&vm->memory);
-    u64 since = p->since;
+    u64 since = p->since ? p->since : 1; /* pages that were never written are zero, and count as that already */
     p->since = phys_track_writes(vm);
     renew_pages(&vm->memory, p, since);
     return p->sum;

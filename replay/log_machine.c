@@ -240,7 +240,8 @@ bool log_machine_matches(const struct log_machine *m, struct log_error *why)
     if (!m->ram_bytes || m->ram_bytes % mib || m->ram_bytes > 512ull << 30)
         return refuse(why, "its guest memory is no size that a machine has", cut_off);
     for (unsigned n = 0; n < m->image_count; n++)
-        if (m->images[n].size > m->ram_bytes || (m->images[n].kind == LOG_IMAGE_KERNEL) != (n == 0))
+        if (m->images[n].size > m->ram_bytes || (m->images[n].kind == LOG_IMAGE_KERNEL) != (n == 0) ||
+            (m->images[n].kind == LOG_IMAGE_INITRD && n != 1))
             return refuse(why, "its images are none that a machine boots", cut_off);
     return m->image_count || refuse(why, "it names no kernel", cut_off);
 }

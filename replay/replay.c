@@ -37,7 +37,7 @@ static enum replay_stop diverged(struct replay *r, const char *what)
 static void pulse(struct replay *r)
 {
     if (r->pulse)
-        r->pulse(r->context, r->vm);
+        r->pulse(r->pulse_context, r->vm);
 }
 
 static bool at(const struct vm *vm, const struct log_event *e)
@@ -91,7 +91,7 @@ static enum replay_stop handle_stop(struct replay *r, enum vm_stop stop)
             return guest_ended(r, stop);
         r->place.resets++;
         vm_reset(r->vm);
-        return r->reboot(r->context, r->vm) ? REPLAY_REACHED : REPLAY_FAILED;
+        return r->reboot(r->reboot_context, r->vm) ? REPLAY_REACHED : REPLAY_FAILED;
     default: return guest_ended(r, stop);
     }
 }

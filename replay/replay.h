@@ -29,10 +29,11 @@ struct replay {
     struct log_reader *log; /* borrowed, open */
     bool verify;            /* compare state hashes; otherwise they are passed over */
     /* Boots the machine's images again after vm_reset(). */
-    bool (*reboot)(void *context, struct vm *vm);
-    /* NULL, or: called about every `slice` instructions, and before each event, for progress and flushing of output. */
-    void (*pulse)(void *context, struct vm *vm);
-    void *context;
+    bool (*reboot)(void *reboot_context, struct vm *vm);
+    void *reboot_context;
+    /* NULL, or: called every few million instructions or more often, for progress and flushing of output. */
+    void (*pulse)(void *pulse_context, struct vm *vm);
+    void *pulse_context;
 
     struct replay_place {  /* where it stands; see replay_tell() */
         struct log_cursor cursor; /* before `next` */
@@ -47,7 +48,7 @@ struct replay {
     struct replay_divergence divergence;
 };
 
-/* *r with vm, log, verify, reboot, pulse and context set by the caller; the log at its first event. */
+/* *r with the members above `place` set by the caller; the log stands at its first event. */
 void replay_start(struct replay *r);
 
 /* Runs until cpu.icount >= until, or something else in enum replay_stop. Returns at once if it is there already. At

@@ -11,6 +11,8 @@ const struct exit_code_info exit_codes[] = {
     {"10", "the user ended the run: Ctrl-A x, or a signal"},
     {"12", "the guest halted for ever: nothing can wake it"},
     {"14", "the guest asked for a reset, with --reset exit"},
+    {"16", "two runs that should be the same differ (verify, replay, diff); where, is on stderr"},
+    {"18", "replay: the log ends before the run did"},
     {"odd", "the guest wrote v to port 0xF4 with --debug-exit: (v << 1) | 1, in 8 bits"},
     {NULL, NULL},
 };

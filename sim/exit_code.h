@@ -12,6 +12,8 @@ enum exit_code {
     EXIT_QUIT = 10,
     EXIT_IDLE = 12,
     EXIT_RESET = 14,
+    EXIT_DIVERGED = 16,
+    EXIT_LOG_OUT = 18,
 };
 
 /* For help and the manual page; ends with a NULL meaning. */

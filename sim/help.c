@@ -83,12 +83,13 @@ void help_overview(FILE *to)
     fprintf(to, "\n`reprise help run` explains every option of `run`.\n");
 }
 
-void help_run(FILE *to)
+void help_options(FILE *to, const struct option *rows, unsigned count, const char *const *without)
 {
     const char *group = "";
-    fprintf(to, "Usage: reprise run --kernel FILE [OPTIONS]\n");
-    for (unsigned n = 0; n < run_options_count; n++) {
-        const struct option *o = &run_options_table[n];
+    for (unsigned n = 0; n < count; n++) {
+        const struct option *o = &rows[n];
+        if (options_listed(without, o->name))
+            continue;
         if (strcmp(group, o->group))
             fprintf(to, "\n%s\n", o->group);
         group = o->group;
@@ -99,6 +100,12 @@ void help_run(FILE *to)
         if (o->fallback && *o->fallback)
             fprintf(to, "%30sDefault: %s\n", "", o->fallback);
     }
+}
+
+void help_run(FILE *to)
+{
+    fprintf(to, "Usage: reprise run --kernel FILE [OPTIONS]\n");
+    help_options(to, run_options_table, run_options_count, NULL);
     fprintf(to, "\nKeys, when standard input is a terminal\n");
     for (unsigned n = 0; n < ARRAY_LEN(keys); n += 2)
         fprintf(to, "  %-14s%s\n", keys[n], keys[n + 1]);

@@ -3,6 +3,7 @@
 #include "sim/exit_code.h"
 #include "sim/help.h"
 #include "sim/options.h"
+#include "sim/replay_verb.h"
 #include "sim/run.h"
 
 #include <string.h>
@@ -63,20 +64,23 @@ static int verb_selftest(int argc, char **argv)
     return result.passed ? code : EXIT_HOST;
 }
 
-/* `run` is the one verb with more to say than the overview does. */
+/* Some verbs have more to say than the overview does. */
 static int verb_help(int argc, char **argv)
 {
-    if (argc && !find_verb(argv[0]))
+    static const char *const with_options[] = {"run", "replay", NULL};
+    static char help[] = "--help";
+    const struct verb *verb = argc ? find_verb(argv[0]) : NULL;
+    if (argc && !verb)
         return unknown_verb(argv[0]);
-    if (argc && !strcmp(argv[0], "run"))
-        help_run(stdout);
-    else
-        help_overview(stdout);
+    if (verb && options_listed(with_options, verb->name))
+        return verb->run(1, (char *[]){help, NULL});
+    help_overview(stdout);
     return finish_output();
 }
 
 const struct verb verbs[] = {
     {"run", "OPTIONS", "boot a kernel and run it to its end", verb_run},
+    {"replay", "LOG|--last", "repeat a recorded run", verb_replay},
     {"list", "", "list processor models and engines", verb_list},
     {"selftest", "", "run the build's self-test, which the metal image runs too", verb_selftest},
     {"help", "[VERB]", "explain a verb", verb_help},

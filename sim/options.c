@@ -11,7 +11,7 @@
 static const char *choice_engine(unsigned n) { return engine_at(n) ? engine_at(n)->name : NULL; }
 static const char *choice_cpu(unsigned n) { return n < cpu_model_count ? cpu_models[n].name : NULL; }
 static const char *choice_reset(unsigned n) { return n == 0 ? "reload" : n == 1 ? "exit" : NULL; }
-static const char *choice_pace(unsigned n) { return n == 0 ? "auto" : n == 1 ? "real" : n == 2 ? "free" : NULL; }
+static const char *choice_clock(unsigned n) { return n == 0 ? "auto" : n == 1 ? "virtual" : n == 2 ? "wall" : NULL; }
 
 #define FIELD(name) offsetof(struct run_options, name)
 
@@ -42,9 +42,21 @@ const struct option run_options_table[] = {
      "Where the first serial port (COM1) goes. On a terminal, Ctrl-A h lists the keys that are ours.", NULL},
     {"debug-console", 0, OPTION_FILE, FIELD(debug_console), "stdio|stderr|FILE|none", "stderr", "Input and output",
      "Where bytes written to port 0xE9 go.", NULL},
-    {"pace", 0, OPTION_CHOICE, FIELD(pace), "auto|real|free", "auto", "Input and output",
-     "A halted guest that waits for a timer: `real` waits as long as the guest thinks, `free` jumps to the timer at "
-     "once; `auto` is `real` with a terminal on standard input, else `free`.", choice_pace},
+    {"clock", 0, OPTION_CHOICE, FIELD(clock), "auto|virtual|wall", "auto", "Input and output",
+     "What the guest's time follows: `virtual`, its instructions, and an idle guest jumps to its next timer at once; `wall`, "
+     "real time, by adjustments that are recorded. `auto` is `wall` with a terminal on standard input, else `virtual`.",
+     choice_clock},
+
+    {"record", 0, OPTION_FILE, FIELD(record), "FILE", NULL, "Recording",
+     "Write the log of the run to FILE, for `reprise replay FILE`. Without it, runs are recorded into a ring of recent runs "
+     "under $XDG_STATE_HOME/reprise or ~/.local/state/reprise, at most 256 MiB.", NULL},
+    {"no-record", 0, OPTION_FLAG, FIELD(no_record), NULL, NULL, "Recording",
+     "Record nothing. REPRISE_RECORD=off in the environment does the same for runs without --record.", NULL},
+    {"embed", 0, OPTION_FLAG, FIELD(embed), NULL, NULL, "Recording",
+     "Put kernel, initrd and modules into the log, so that it alone is enough; else it names them by path and SHA-256.",
+     NULL},
+    {"checkpoint", 0, OPTION_COUNT, FIELD(checkpoint), "N", "100M", "Recording",
+     "Instructions between two state hashes in the log, which `replay --verify` compares.", NULL},
 
     {"max-insns", 0, OPTION_COUNT, FIELD(max_insns), "N", NULL, "Limits and reports",
      "Stop after exactly N guest instructions; suffix K, M or G for thousands, millions, milliards.", NULL},
@@ -100,10 +112,28 @@ const char *nearest(const char *word, const char *(*candidate)(unsigned n, const
     return found;
 }
 
+bool options_listed(const char *const *names, const char *name)
+{
+    for (; names && *names; names++)
+        if (!strcmp(*names, name))
+            return true;
+    return false;
+}
+
+/* The n-th option of a verb that is not left out; NULL past the last. */
+static const struct option *option_at(const struct option_set *set, unsigned n)
+{
+    for (unsigned t = 0; t < ARRAY_LEN(set->table); t++)
+        for (unsigned row = 0; row < set->table[t].count; row++)
+            if (!options_listed(set->without, set->table[t].rows[row].name) && !n--)
+                return &set->table[t].rows[row];
+    return NULL;
+}
+
 static const char *candidate_option(unsigned n, const void *context)
 {
-    (void)context;
-    return n < run_options_count ? run_options_table[n].name : NULL;
+    const struct option *o = option_at(context, n);
+    return o ? o->name : NULL;
 }
 
 static const char *candidate_choice(unsigned n, const void *context)
@@ -188,9 +218,9 @@ static bool store_item(const struct option *o, const char *value, struct option_
     return true;
 }
 
-static bool store(const struct option *o, const char *value, struct run_options *options, char *message)
+static bool store(const struct option *o, const char *value, void *results, char *message)
 {
-    void *field = (char *)options + o->field;
+    void *field = (char *)results + o->field;
     switch (o->kind) {
     case OPTION_FLAG:
         *(bool *)field = true;
@@ -219,24 +249,34 @@ static bool store(const struct option *o, const char *value, struct run_options 
     return false;
 }
 
-/* The option that argv[at] names. *value is what follows '=' or the letter, or NULL. */
-static const struct option *find_option(const char *word, const char **value)
+/* The number of the option that argv[at] names, or -1. *value is what follows '=' or the letter, or NULL. */
+static int find_option(const struct option_set *set, const char *word, const char **value)
 {
+    const struct option *o;
     bool is_long = word[1] == '-';
     size_t length = is_long ? strcspn(word + 2, "=") : 1;
-    for (unsigned n = 0; n < run_options_count; n++) {
-        const struct option *o = &run_options_table[n];
+    for (int n = 0; (o = option_at(set, (unsigned)n)); n++) {
         if (is_long ? strlen(o->name) == length && !strncmp(o->name, word + 2, length)
                     : o->letter && o->letter == word[1]) {
             const char *rest = word + (is_long ? 2 + length : 2);
             *value = !*rest ? NULL : is_long ? rest + 1 : rest;
-            return o;
+            return n;
         }
     }
-    return NULL;
+    return -1;
 }
 
-static bool unknown_option(const char *word, char *message)
+/* The number of the option that a word alone belongs to, or -1. */
+static int find_bare(const struct option_set *set)
+{
+    const struct option *o;
+    for (int n = 0; set->bare && (o = option_at(set, (unsigned)n)); n++)
+        if (!strcmp(o->name, set->bare))
+            return n;
+    return -1;
+}
+
+static bool unknown_option(const struct option_set *set, const char *word, char *message)
 {
     char name[40];
     if (word[0] != '-') {
@@ -245,26 +285,36 @@ static bool unknown_option(const char *word, char *message)
         return false;
     }
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + strspn(word, "-"), "="), word + strspn(word, "-"));
-    const char *near = nearest(name, candidate_option, NULL);
+    const char *near = nearest(name, candidate_option, set);
     if (near)
         snprintf(message, MESSAGE_MAX, "unknown option %.80s; did you mean --%s?", word, near);
     else
-        snprintf(message, MESSAGE_MAX, "unknown option %.80s; `reprise help run` lists all", word);
+        snprintf(message, MESSAGE_MAX, "unknown option %.80s; `reprise help %s` lists all", word, set->verb);
     return false;
 }
 
-bool options_parse(int argc, char **argv, struct run_options *options, char message[MESSAGE_MAX])
+static bool store_fallbacks(const struct option_set *set, void *results, char *message)
 {
-    bool given[ARRAY_LEN(run_options_table)] = {false};
-    memset(options, 0, sizeof *options);
-    for (const struct option *o = run_options_table; o < run_options_table + run_options_count; o++)
-        if (o->fallback && !store(o, o->fallback, options, message))
+    const struct option *o;
+    for (unsigned n = 0; (o = option_at(set, n)); n++)
+        if (o->fallback && !store(o, o->fallback, results, message))
             return false;
+    return true;
+}
+
+bool options_parse_set(const struct option_set *set, int argc, char **argv, void *results, char message[MESSAGE_MAX])
+{
+    bool given[OPTIONS_MAX] = {false};
+    if (!store_fallbacks(set, results, message))
+        return false;
     for (int at = 0; at < argc; at++) {
         const char *value = NULL;
-        const struct option *o = argv[at][0] == '-' && argv[at][1] ? find_option(argv[at], &value) : NULL;
-        if (!o)
-            return unknown_option(argv[at], message);
+        int number = argv[at][0] == '-' && argv[at][1] ? find_option(set, argv[at], &value) : find_bare(set);
+        if (number >= 0 && argv[at][0] != '-')
+            value = argv[at];
+        if (number < 0)
+            return unknown_option(set, argv[at], message);
+        const struct option *o = option_at(set, (unsigned)number);
         if (o->kind == OPTION_FLAG && value) {
             snprintf(message, MESSAGE_MAX, "--%s takes no value; leave out \"%.80s\"", o->name, value);
             return false;
@@ -273,15 +323,27 @@ bool options_parse(int argc, char **argv, struct run_options *options, char mess
             snprintf(message, MESSAGE_MAX, "--%s: a value is missing; write --%s %s", o->name, o->name, o->argument);
             return false;
         }
-        if (given[o - run_options_table] && o->kind != OPTION_LIST) {
+        if (given[number] && o->kind != OPTION_LIST) {
             snprintf(message, MESSAGE_MAX, "--%s is given twice; leave one out", o->name);
             return false;
         }
-        given[o - run_options_table] = true;
-        if (!store(o, value ? value : o->kind == OPTION_FLAG ? "" : argv[at], options, message))
+        given[number] = true;
+        if (!store(o, value ? value : o->kind == OPTION_FLAG ? "" : argv[at], results, message))
             return false;
     }
     return true;
+}
+
+bool options_parse(int argc, char **argv, struct run_options *options, char message[MESSAGE_MAX])
+{
+    const struct option_set set = {.verb = "run", .table = {{run_options_table, run_options_count}}};
+    memset(options, 0, sizeof *options);
+    return options_parse_set(&set, argc, argv, options, message);
+}
+
+bool options_parse_count(const char *text, u64 *value)
+{
+    return parse_scaled(text, 1000, value) && *value;
 }
 
 static bool is_path(const char *output)
@@ -292,8 +354,8 @@ static bool is_path(const char *output)
 /* Two outputs into one file would overwrite each other. */
 static bool check_outputs(const struct run_options *o, char *message)
 {
-    const char *const files[] = {o->serial, o->debug_console, o->stats};
-    const char *const names[] = {"serial", "debug-console", "stats"};
+    const char *const files[] = {o->serial, o->debug_console, o->stats, o->record};
+    const char *const names[] = {"serial", "debug-console", "stats", "record"};
     for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
         for (unsigned j = i + 1; j < ARRAY_LEN(files); j++) {
             if (is_path(files[i]) && is_path(files[j]) && !strcmp(files[i], files[j])) {
@@ -308,6 +370,10 @@ static bool check_outputs(const struct run_options *o, char *message)
 
 bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
 {
+    if (o->record && o->no_record) {
+        snprintf(message, MESSAGE_MAX, "--record and --no-record contradict each other; leave one of them out");
+        return false;
+    }
     const u64 mib = 1 << 20;
     if (!o->kernel) {
         snprintf(message, MESSAGE_MAX, "nothing to boot; give --kernel FILE (`reprise help` shows examples)");

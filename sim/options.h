@@ -29,11 +29,14 @@ struct run_options {
     u64 memory;
     const char *engine, *cpu;
     u64 rtc;
-    const char *serial, *debug_console, *pace, *reset;
+    const char *serial, *debug_console, *clock, *reset;
     bool debug_exit;
     u64 max_insns; /* 0: no limit */
     u64 timeout;   /* nanoseconds; 0: no limit */
     const char *stats, *trace;
+    const char *record;
+    bool no_record, embed;
+    u64 checkpoint; /* instructions between two state hashes in a log */
     bool help;
 };
 
@@ -41,7 +44,7 @@ struct option {
     const char *name; /* without "--" */
     char letter;      /* 0: none */
     enum option_kind kind;
-    size_t field;         /* offset in struct run_options */
+    size_t field;         /* offset in the verb's results, which begin with a struct run_options */
     const char *argument; /* how help names it; NULL for flags */
     const char *fallback; /* value if not given; NULL: none */
     const char *group;    /* heading in help; options of one group stand together */
@@ -60,9 +63,30 @@ struct verb {
 };
 extern const struct verb verbs[]; /* sim/main.c; ends with a NULL name */
 
-enum { MESSAGE_MAX = 400 };
+enum { MESSAGE_MAX = 400, OPTIONS_MAX = 64 };
 
-/* Parses the arguments after `run`. False with one line in `message` (what, where, what to do) otherwise. */
+/* The options of a verb: those of its own tables, but for some of them. At most OPTIONS_MAX in all. */
+struct option_set {
+    const char *verb;
+    struct {
+        const struct option *rows;
+        unsigned count;
+    } table[2];
+    const char *const *without; /* names of options that the verb does not take; ends with NULL; NULL: none */
+    const char *bare;           /* name of the option whose value may stand alone; NULL: none */
+};
+
+/* Is `name` among `names` (ends with NULL; NULL: none)? */
+bool options_listed(const char *const *names, const char *name);
+
+/* Parses the arguments after a verb into `results`, which the caller has zeroed. False with one line in `message` (what,
+ * where, what to do) otherwise. */
+bool options_parse_set(const struct option_set *set, int argc, char **argv, void *results, char message[MESSAGE_MAX]);
+
+/* A number of at least 1, with K, M or G for powers of ten, as OPTION_COUNT takes it. */
+bool options_parse_count(const char *text, u64 *value);
+
+/* The same for `run`. */
 bool options_parse(int argc, char **argv, struct run_options *options, char message[MESSAGE_MAX]);
 
 /* Refuses combinations that make no sense. */

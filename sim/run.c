@@ -2,30 +2,35 @@
 
 #include "core/boot.h"
 #include "core/vm.h"
+#include "sim/complain.h"
 #include "sim/dump.h"
-#include "sim/engines.h"
 #include "sim/exit_code.h"
 #include "sim/files.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
 #include "sim/images.h"
 #include "sim/input.h"
+#include "sim/machine.h"
 #include "sim/options.h"
+#include "sim/outputs.h"
+#include "sim/recording.h"
 #include "sim/stats.h"
 #include "sim/terminal.h"
 #include "sim/trace.h"
+#include "sim/wall.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* Between two looks at the keyboard: some 30 ms of host time. */
+/* Between two looks at the keyboard: some 30 ms of host time in the interpreter. */
 static const u64 slice = 2000000;
+/* Between two looks at the real clock. */
+static const u64 wall_slice = 100000;
 /* A pause shorter than this is not worth a system call. */
 static const u64 shortest_pause_ns = 100000;
+/* A busy guest's keyboard is looked at this often. */
+static const u64 poll_every_ns = 5000000;
 
 struct run {
     struct run_options options;
@@ -33,8 +38,11 @@ struct run {
     struct trace trace;
     char trace_path[4096];
     struct input input;
+    u64 polled_at; /* host time of the last look at the keyboard */
     struct run_summary summary;
-    bool paced;
+    struct image_set images;
+    struct recording recording;
+    struct wall wall;
 };
 
 /* How a run ended. */
@@ -42,130 +50,48 @@ struct ending {
     int code;
     const char *stop;    /* for --stats */
     const char *message; /* NULL: nothing to say */
+    enum log_ending logged;
 };
-
-static int complain(int code, const char *message)
-{
-    terminal_restore();
-    host_console_flush();
-    if (host_console_midline(STDOUT_FILENO) && isatty(STDERR_FILENO))
-        fputc('\n', stderr);
-    fprintf(stderr, "reprise: %s\n", message);
-    return code;
-}
-
-/* Zero, or the exit code of what went wrong. */
-static int machine_create(struct run *run)
-{
-    const struct run_options *o = &run->options;
-    const struct vm_config config = {
-        .ram_bytes = o->memory,
-        .model = cpu_model_find(o->cpu),
-        .engine = engine_find(o->engine),
-        .debug_exit = o->debug_exit,
-        .rtc_start = o->rtc,
-    };
-    char message[200];
-    enum status status = vm_create(&run->vm, &config);
-    if (status == STATUS_OK)
-        return 0;
-    if (status == STATUS_UNSUPPORTED)
-        snprintf(message, sizeof message,
-                 "--cpu %s: this host's processor lacks %s; `reprise list` shows models that work", config.model->name,
-                 feature_name(cpu_model_missing_on_host(config.model)));
-    else
-        snprintf(message, sizeof message, "the host refuses memory for a guest of %llu MiB; give less with -m",
-                 (unsigned long long)(o->memory >> 20));
-    return complain(EXIT_HOST, message);
-}
-
-static bool names_file(const char *output)
-{
-    return output && strcmp(output, "stdio") && strcmp(output, "stderr") && strcmp(output, "none");
-}
-
-/* Could `path` be opened for writing? Creates nothing. */
-static bool output_check(const char *option, const char *path, char message[FILE_MESSAGE_MAX])
-{
-    char why[FILE_MESSAGE_MAX];
-    struct stat st;
-    bool plain = !stat(path, &st) && !S_ISDIR(st.st_mode) && strcmp(option, "stats");
-    if (plain && !access(path, W_OK))
-        return true;
-    if (!plain && report_check(path, why))
-        return true;
-    if (plain)
-        snprintf(why, sizeof why, "%.200s: %s; choose a file that you may write", path, strerror(errno));
-    snprintf(message, FILE_MESSAGE_MAX, "--%s: %.370s", option, why);
-    return false;
-}
-
-/* Everything is checked before the first file is truncated, so that an error leaves nothing half-written. */
-static bool outputs_check(const struct run *run, char message[FILE_MESSAGE_MAX])
-{
-    const struct run_options *o = &run->options;
-    return (!names_file(o->serial) || output_check("serial", o->serial, message)) &&
-           (!names_file(o->debug_console) || output_check("debug-console", o->debug_console, message)) &&
-           (!run->trace.path || output_check("trace", run->trace.path, message)) &&
-           (!o->stats || output_check("stats", o->stats, message));
-}
-
-static bool attach(enum host_channel channel, const char *option, const char *where, char message[FILE_MESSAGE_MAX])
-{
-    int fd = -1;
-    if (!strcmp(where, "stdio"))
-        fd = STDOUT_FILENO;
-    else if (!strcmp(where, "stderr"))
-        fd = STDERR_FILENO;
-    else if (strcmp(where, "none") && (fd = open(where, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0) {
-        snprintf(message, FILE_MESSAGE_MAX, "--%s: %.200s: %s; choose a place where you may write", option, where,
-                 strerror(errno));
-        return false;
-    }
-    host_console_attach(channel, fd);
-    return true;
-}
-
-static bool outputs_open(struct run *run, char message[FILE_MESSAGE_MAX])
-{
-    const struct run_options *o = &run->options;
-    return outputs_check(run, message) && attach(HOST_COM1, "serial", o->serial, message) &&
-           attach(HOST_DEBUG_CONSOLE, "debug-console", o->debug_console, message) &&
-           trace_start(&run->trace, run->vm, message);
-}
 
 static void input_open(struct run *run)
 {
-    const char *pace = run->options.pace;
+    const char *clock = run->options.clock;
     run->input.open = !strcmp(run->options.serial, "stdio");
     if (run->input.open && isatty(STDIN_FILENO)) {
         /* In the background of a shell, reading would stop us. */
         run->input.terminal = terminal_enter();
         run->input.open = run->input.terminal;
     }
-    run->paced = !strcmp(pace, "real") || (!strcmp(pace, "auto") && run->input.terminal);
+    run->wall.on = !strcmp(clock, "wall") || (!strcmp(clock, "auto") && run->input.terminal);
+}
+
+/* Input for a guest that waits: what time it is comes first. */
+static bool feed_waiting(struct run *run)
+{
+    if (!run->input.count)
+        return false;
+    wall_catch_up(&run->wall, run->vm);
+    return input_feed(&run->input, run->vm);
 }
 
 /* The guest is halted: lets time pass until the next timer or input. False if nothing can ever wake it. */
 static bool wait_for_event(struct run *run)
 {
     struct vm *vm = run->vm;
-    u64 wake = vm_wake_time(vm);
+    u64 wake = vm_wake_time(vm), pause;
     host_console_flush();
     input_poll(&run->input, vm, 0);
-    if (input_feed(&run->input, vm))
+    if (feed_waiting(run))
         return true;
     if (wake == CLOCK_NEVER) {
+        recording_flush(&run->recording);
         input_poll(&run->input, vm, NS_PER_SECOND);
-        return input_feed(&run->input, vm) || run->input.open || host_stop_requested();
+        return feed_waiting(run) || run->input.open || host_stop_requested();
     }
-    u64 pause = wake > vm_now(vm) ? wake - vm_now(vm) : 0;
-    if (run->paced && pause > shortest_pause_ns) {
-        u64 now = host_nanoseconds(), end = now + pause;
-        for (; now < end && !host_stop_requested(); now = host_nanoseconds())
-            if (input_poll(&run->input, vm, end - now) && input_feed(&run->input, vm))
-                return true;
-    }
+    recording_pulse(&run->recording);
+    while ((pause = wall_until(&run->wall, wake)) > shortest_pause_ns && !host_stop_requested())
+        if (input_poll(&run->input, vm, pause) && feed_waiting(run))
+            return true;
     if (!host_stop_requested())
         vm_skip_to(vm, wake);
     return true;
@@ -178,7 +104,7 @@ static bool reboot(struct run *run)
     struct boot_report report;
     run->summary.resets++;
     vm_reset(run->vm);
-    if (images_boot(run->vm, &run->options, &report, message))
+    if (images_boot_set(run->vm, &run->images, &report, message))
         return true;
     complain(EXIT_HOST, message);
     return false;
@@ -186,62 +112,92 @@ static bool reboot(struct run *run)
 
 static struct ending stopped_by_host(void)
 {
+    const enum log_ending host = LOG_END_HOST;
     switch (host_stop_reason()) {
-    case STOP_REASON_TIMEOUT: return (struct ending){EXIT_LIMIT, "timeout", "the time limit (--timeout) is reached"};
-    case STOP_REASON_OUTPUT: return (struct ending){EXIT_HOST, "output", "the guest's output can no longer be written"};
-    case STOP_REASON_USER: return (struct ending){EXIT_QUIT, "user", "ended by Ctrl-A x"};
-    default: return (struct ending){EXIT_QUIT, "signal", "ended by a signal"};
+    case STOP_REASON_TIMEOUT:
+        return (struct ending){EXIT_LIMIT, "timeout", "the time limit (--timeout) is reached", host};
+    case STOP_REASON_OUTPUT:
+        return (struct ending){EXIT_HOST, "output", "the guest's output can no longer be written", host};
+    case STOP_REASON_USER: return (struct ending){EXIT_QUIT, "user", "ended by Ctrl-A x", host};
+    default: return (struct ending){EXIT_QUIT, "signal", "ended by a signal", host};
     }
 }
 
-/* What a stop means. True if the run goes on. */
-static bool handle_stop(struct run *run, enum vm_stop stop, struct ending *end)
+/* The ending of a run that stops by itself. */
+static struct ending ending_of(const struct run *run, enum vm_stop stop)
+{
+    switch (stop) {
+    case VM_STOP_ICOUNT:
+        return (struct ending){EXIT_LIMIT, "max-insns", "the instruction limit (--max-insns) is reached", LOG_END_LIMIT};
+    case VM_STOP_WAIT_INPUT:
+        return (struct ending){EXIT_IDLE, "idle", "the guest waits for input, and none can come any more", LOG_END_IDLE};
+    case VM_STOP_IDLE:
+        return (struct ending){EXIT_IDLE, "idle", "the guest halted with interrupts off; nothing can wake it", LOG_END_IDLE};
+    case VM_STOP_RESET:
+        if (!strcmp(run->options.reset, "exit"))
+            return (struct ending){EXIT_RESET, "reset", "the guest asked for a reset", LOG_END_RESET};
+        return (struct ending){EXIT_HOST, "reset", NULL, LOG_ENDINGS}; /* the images could not be booted again */
+    case VM_STOP_POWER_OFF: return (struct ending){EXIT_POWER_OFF, "power-off", NULL, LOG_END_POWER_OFF};
+    case VM_STOP_DEBUG_EXIT:
+        return (struct ending){(int)((run->vm->exit_value << 1 | 1) & 0xff), "debug-exit", NULL, LOG_END_DEBUG_EXIT};
+    case VM_STOP_TRIPLE_FAULT:
+        return (struct ending){EXIT_GUEST, "triple-fault", "the guest failed: triple fault", LOG_END_TRIPLE_FAULT};
+    case VM_STOP_HOST: break;
+    }
+    return stopped_by_host();
+}
+
+/* Does the run go on after this stop? */
+static bool goes_on(struct run *run, enum vm_stop stop)
 {
     const struct run_options *o = &run->options;
     switch (stop) {
-    case VM_STOP_ICOUNT:
-        *end = (struct ending){EXIT_LIMIT, "max-insns", "the instruction limit (--max-insns) is reached"};
-        return !o->max_insns || run->vm->vcpu[0]->cpu.icount < o->max_insns;
-    case VM_STOP_WAIT_INPUT:
-        *end = (struct ending){EXIT_IDLE, "idle", "the guest waits for input, and none can come any more"};
-        return wait_for_event(run);
-    case VM_STOP_IDLE:
-        *end = (struct ending){EXIT_IDLE, "idle", "the guest halted with interrupts off; nothing can wake it"};
-        return false;
-    case VM_STOP_RESET:
-        *end = !strcmp(o->reset, "exit") ? (struct ending){EXIT_RESET, "reset", "the guest asked for a reset"}
-                                         : (struct ending){EXIT_HOST, "reset", NULL};
-        return strcmp(o->reset, "exit") && reboot(run);
-    case VM_STOP_POWER_OFF: *end = (struct ending){EXIT_POWER_OFF, "power-off", NULL}; return false;
-    case VM_STOP_DEBUG_EXIT:
-        *end = (struct ending){(int)((run->vm->exit_value << 1 | 1) & 0xff), "debug-exit", NULL};
-        return false;
-    case VM_STOP_TRIPLE_FAULT:
-        *end = (struct ending){EXIT_GUEST, "triple-fault", "the guest failed: triple fault"};
-        return false;
-    case VM_STOP_HOST: *end = stopped_by_host(); return false;
+    case VM_STOP_ICOUNT: return !o->max_insns || run->vm->vcpu[0]->cpu.icount < o->max_insns;
+    case VM_STOP_WAIT_INPUT: return wait_for_event(run);
+    case VM_STOP_RESET: return strcmp(o->reset, "exit") && reboot(run);
+    default: return false;
     }
-    return false;
+}
+
+/* How far to run until something else wants to be looked at. */
+static u64 next_stop(const struct run *run)
+{
+    u64 icount = run->vm->vcpu[0]->cpu.icount;
+    u64 limit = run->options.max_insns ? run->options.max_insns : UINT64_MAX;
+    u64 until = icount + (run->trace.instructions ? 1 : run->wall.on ? wall_slice : slice);
+    if (run->recording.on && run->recording.recorder.next < until)
+        until = run->recording.recorder.next;
+    return until < limit ? until : limit;
+}
+
+/* Between two slices of guest code. */
+static void attend(struct run *run)
+{
+    u64 now = host_nanoseconds();
+    wall_follow(&run->wall, run->vm);
+    if (run->wall.on && now - run->polled_at < poll_every_ns)
+        return;
+    run->polled_at = now;
+    host_console_flush();
+    input_poll(&run->input, run->vm, 0);
+    input_feed(&run->input, run->vm);
+    recording_pulse(&run->recording);
 }
 
 static struct ending run_loop(struct run *run)
 {
     const struct cpu *c = &run->vm->vcpu[0]->cpu;
-    u64 limit = run->options.max_insns ? run->options.max_insns : UINT64_MAX;
     bool stepping = run->trace.instructions;
-    struct ending end;
     for (;;) {
-        u64 until = c->icount + (stepping ? 1 : slice);
         if (stepping && c->activity == ACTIVITY_RUNNING)
             trace_instruction(&run->trace, run->vm);
-        enum vm_stop stop = vm_run(run->vm, until < limit ? until : limit);
-        if (!handle_stop(run, stop, &end))
-            return end;
-        if (stepping && c->icount & 0xffff)
-            continue;
-        host_console_flush();
-        input_poll(&run->input, run->vm, 0);
-        input_feed(&run->input, run->vm);
+        enum vm_stop stop = vm_run(run->vm, next_stop(run));
+        if (stop == VM_STOP_ICOUNT && run->recording.on)
+            recorder_checkpoint(&run->recording.recorder, run->vm);
+        if (!goes_on(run, stop))
+            return ending_of(run, stop);
+        if (!stepping || !(c->icount & 0xffff))
+            attend(run);
     }
 }
 
@@ -259,6 +215,8 @@ static int finish(struct run *run, struct ending end)
         trace_show_recent(&run->trace, stderr);
         dump_vcpu(stderr, v);
     }
+    if (!recording_finish(&run->recording, end.logged))
+        end.code = EXIT_HOST;
     if (!trace_finish(&run->trace))
         end.code = complain(EXIT_HOST, "--trace: not everything could be written; make room");
     run->summary.stop = end.stop;
@@ -272,14 +230,21 @@ static int execute(struct run *run, u64 started)
 {
     char message[IMAGES_MESSAGE_MAX];
     struct boot_report report;
-    if (!images_boot(run->vm, &run->options, &report, message) || !outputs_open(run, message))
+    if (!images_from_options(&run->images, &run->options, message))
+        return complain(EXIT_USAGE, message);
+    input_open(run);
+    recording_prepare(&run->recording, &run->options, run->vm, &run->images);
+    run->recording.wall = run->wall.on;
+    if (!images_boot_set(run->vm, &run->images, &report, message) ||
+        !outputs_open(&run->options, &run->trace, run->vm, message) || !recording_start(&run->recording, message))
         return complain(EXIT_USAGE, message);
     host_catch_signals();
-    input_open(run);
     if (run->options.timeout && host_start_timer(run->options.timeout) != STATUS_OK)
         return complain(EXIT_HOST, "--timeout: the host gives no timer; run without it");
     u64 begin = host_nanoseconds();
     run->summary.startup_ns = begin - started;
+    if (run->wall.on)
+        wall_start(&run->wall, run->vm);
     struct ending end = run_loop(run);
     run->summary.host_ns = host_nanoseconds() - begin;
     return finish(run, end);
@@ -299,7 +264,8 @@ int verb_run(int argc, char **argv)
     if (!options_check(&run.options, message) ||
         !trace_parse(run.options.trace, &run.trace, run.trace_path, sizeof run.trace_path, message))
         return complain(EXIT_USAGE, message);
-    int code = machine_create(&run);
+    const struct vm_config config = machine_config(&run.options);
+    int code = machine_create(&run.vm, &config);
     if (code)
         return code;
     code = execute(&run, started);

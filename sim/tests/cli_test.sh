@@ -226,7 +226,7 @@ test_help() {
     cp out completion
     bash -n completion || fail 'the completion is no shell script'
     for word in $(grep -oE -- '--[a-z-]+' help.txt | sort -u); do
-        case $word in --kernel|--initrd|--append|--module|--stats|--debug-exit|--max-insns|--trace|--pace|--cpu)
+        case $word in --kernel|--initrd|--append|--module|--stats|--debug-exit|--max-insns|--trace|--clock|--record|--cpu)
             grep -q -- "$word" completion || fail "no $word in the completion"
             grep -q -- "$(printf '%s' "$word" | sed 's/-/\\\\-/g')" reprise.1 || fail "no $word in the manual page" ;;
         esac
