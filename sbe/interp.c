@@ -407,29 +407,50 @@ static inline void execute_run(struct vcpu *v, const struct insn *i, unsigned co
 }
 
 /* RF alone is no reason to step while no breakpoint is armed: the instruction clears it, and what is left of a REP
- * instruction that was cut may run through. Faults save RF set, whatever it was. True if nothing else asks for a step. */
-static bool rf_has_served(struct vcpu *v)
+ * instruction that was cut may run through. Faults save RF set, whatever it was. A debugger's stops were looked at before: True if something
+ * else asks for a step. */
+static bool must_step(struct vcpu *v)
 {
-    if (!(v->cpu.rflags & FLAG_RF) || debug_data_armed(&v->cpu))
-        return false;
-    v->cpu.rflags &= ~FLAG_RF;
-    vcpu_update_mode(v);
-    return !v->stepping;
+    if ((v->cpu.rflags & FLAG_RF) && !debug_data_armed(&v->cpu)) {
+        v->cpu.rflags &= ~FLAG_RF;
+        vcpu_update_mode(v);
+    }
+    return v->stepping && (!v->vm->stops || vcpu_guest_steps(&v->cpu));
+}
+
+/* How many of `count` instructions from CS:RIP on come before the next one with a debugger's stop. */
+static unsigned count_before_stop(const struct vcpu *v, const struct insn *run, unsigned count)
+{
+    u64 linear = code_linear(v);
+    for (unsigned n = 1; n < count; n++) {
+        linear += run[n - 1].length;
+        if (stops_execution_at(v->vm->stops, linear))
+            return n;
+    }
+    return count;
 }
 
 static void interp_run(struct vcpu *v)
 {
     while (v->cpu.icount < v->stop_at) {
-        if (__builtin_expect(v->stepping, 0) && !rf_has_served(v)) {
-            interp_step(v);
-            continue;
+        bool stepping = v->stepping;
+        if (__builtin_expect(stepping, 0)) {
+            if (stops_before(v))
+                break;
+            if (must_step(v)) {
+                interp_step(v);
+                continue;
+            }
         }
         unsigned count;
         const struct insn *run = find_run(v, &count);
-        if (__builtin_expect(!run, 0))
+        if (__builtin_expect(!run, 0)) {
             exception_deliver_fault(v);
-        else
-            execute_run(v, run, count);
+            continue;
+        }
+        if (__builtin_expect(stepping, 0) && v->vm->stops)
+            count = count_before_stop(v, run, count);
+        execute_run(v, run, count);
     }
     v->vm->stats.engine_exits++;
 }
