@@ -15,7 +15,7 @@ enum { LEAF_PAGES = PAGE_SIZE / sizeof(u32), POOL_PAGES_MIN = 64 };
 
 struct checkpoint {
     u64 icount;
-    u64 position;
+    u8 note[CHECKPOINT_NOTE_MAX];
     struct machine_state state;
 };
 
@@ -269,8 +269,9 @@ static void copy_root(struct checkpoints *c, u32 *to, const u32 *from)
     }
 }
 
-enum status checkpoints_take(struct checkpoints *c, u64 position)
+enum status checkpoints_take(struct checkpoints *c, const void *note, size_t bytes)
 {
+    invariant(bytes <= CHECKPOINT_NOTE_MAX);
     u64 icount = c->vm->vcpu[0]->cpu.icount;
     int before = checkpoints_find(c, icount);
     if (before >= 0 && at(c, (unsigned)before)->icount == icount)
@@ -285,7 +286,7 @@ enum status checkpoints_take(struct checkpoints *c, u64 position)
         c->order[n] = c->order[n - 1];
     c->order[place] = slot;
     c->slots[slot].icount = icount;
-    c->slots[slot].position = position;
+    memcpy(c->slots[slot].note, note, bytes);
     machine_state_save(c->vm, &c->slots[slot].state);
     copy_root(c, root(c, slot), present(c));
     return STATUS_OK;
@@ -316,16 +317,16 @@ static void load_leaf(struct checkpoints *c, u32 n, u32 old, u32 fresh)
     }
 }
 
-u64 checkpoints_restore(struct checkpoints *c, unsigned number)
+void checkpoints_restore(struct checkpoints *c, unsigned number, void *note, size_t bytes)
 {
-    invariant(number < c->count);
+    invariant(number < c->count && bytes <= CHECKPOINT_NOTE_MAX);
     const struct checkpoint *k = at(c, number);
     for (u32 n = 0; n < c->leaves; n++)
         load_leaf(c, n, present(c)[n], root(c, c->order[number])[n]);
     copy_root(c, present(c), root(c, c->order[number]));
     machine_state_load(c->vm, &k->state);
     c->epoch = phys_track_writes(c->vm);
-    return k->position;
+    memcpy(note, k->note, bytes);
 }
 
 /* ---- Questions ---------------------------------------------------------------------------------- */

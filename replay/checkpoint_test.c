@@ -41,6 +41,15 @@ static void go(unsigned stop)
     assert_int_equal(vm_run(vm, (u64)stop * STRIDE), VM_STOP_ICOUNT);
 }
 
+static enum status take(struct checkpoints *c, unsigned stop) { return checkpoints_take(c, &stop, sizeof stop); }
+
+static unsigned restore(struct checkpoints *c, unsigned number)
+{
+    unsigned stop;
+    checkpoints_restore(c, number, &stop, sizeof stop);
+    return stop;
+}
+
 static void run_straight(void)
 {
     begin();
@@ -65,7 +74,7 @@ static void taking_them_does_not_show(void **state)
     struct checkpoints *c = with_budget(LARGE_POOL);
     for (unsigned n = 0; n < STOPS; n++) {
         go(n);
-        assert_int_equal(checkpoints_take(c, n), STATUS_OK);
+        assert_int_equal(take(c, n), STATUS_OK);
         assert_int_equal(state_hash(vm), hashes[n]);
     }
     assert_int_equal(checkpoints_count(c), STOPS);
@@ -80,13 +89,13 @@ static void visit(struct checkpoints *c, u64 budget)
         int from = checkpoints_find(c, (u64)stop * STRIDE);
         assert_true(from >= 0);
         u64 icount = checkpoints_icount(c, (unsigned)from);
-        assert_int_equal(checkpoints_restore(c, (unsigned)from), icount / STRIDE);
+        assert_int_equal(restore(c, (unsigned)from), icount / STRIDE);
         assert_int_equal(v->cpu.icount, icount);
         assert_int_equal(state_hash(vm), hashes[icount / STRIDE]);
         go(stop);
         assert_int_equal(state_hash(vm), hashes[stop]);
         if (random_below(2))
-            assert_int_equal(checkpoints_take(c, stop), STATUS_OK);
+            assert_int_equal(take(c, stop), STATUS_OK);
         assert_true(checkpoints_bytes(c) <= budget);
     }
 }
@@ -99,7 +108,7 @@ static void any_order_gives_the_same_run(void **state)
     for (unsigned n = 0; n < ARRAY_LEN(budgets); n++) {
         begin();
         struct checkpoints *c = with_budget(budgets[n]);
-        assert_int_equal(checkpoints_take(c, 0), STATUS_OK);
+        assert_int_equal(take(c, 0), STATUS_OK);
         visit(c, budgets[n]);
         checkpoints_destroy(c);
     }
@@ -112,14 +121,14 @@ static void every_kind_of_write_is_seen(void **state)
     begin();
     go(1);
     struct checkpoints *c = with_budget(LARGE_POOL);
-    assert_int_equal(checkpoints_take(c, 0), STATUS_OK);
+    assert_int_equal(take(c, 0), STATUS_OK);
     u64 before = state_hash(vm);
     u8 byte = 0x77;
     phys_write(vm, gpa(0x1f0123), &byte, 1);
     assert_true(physmem_load(&vm->memory, gpa(0x1e0fff), "xy", 2));
     assert_true(physmem_zero(&vm->memory, gpa(CODE), 16));
     phys_write_table(vm, gpa(0x1d0008), 0x55);
-    checkpoints_restore(c, 0);
+    restore(c, 0);
     assert_int_equal(state_hash(vm), before);
     go(STOPS - 1);
     assert_int_equal(state_hash(vm), hashes[STOPS - 1]);
@@ -133,7 +142,7 @@ static void a_full_pool_keeps_coverage(void **state)
     struct checkpoints *c = with_budget(2000 << PAGE_SHIFT);
     for (unsigned n = 0; n < STOPS; n++) {
         go(n);
-        assert_int_equal(checkpoints_take(c, n), STATUS_OK);
+        assert_int_equal(take(c, n), STATUS_OK);
     }
     unsigned count = checkpoints_count(c);
     assert_true(count > 4 && count < STOPS);
@@ -152,7 +161,7 @@ static void too_small_a_pool_says_so(void **state)
     begin();
     go(STOPS - 1);
     c = with_budget(70 << PAGE_SHIFT);
-    assert_int_equal(checkpoints_take(c, 0), STATUS_TOO_BIG);
+    assert_int_equal(take(c, 0), STATUS_TOO_BIG);
     assert_int_equal(checkpoints_count(c), 0);
     assert_int_equal(state_hash(vm), hashes[STOPS - 1]);
     checkpoints_destroy(c);
@@ -165,9 +174,9 @@ static void another_history_replaces_the_old(void **state)
     struct checkpoints *c = with_budget(LARGE_POOL);
     for (unsigned n = 0; n < 20; n++) {
         go(n);
-        assert_int_equal(checkpoints_take(c, n), STATUS_OK);
+        assert_int_equal(take(c, n), STATUS_OK);
     }
-    checkpoints_restore(c, 10);
+    restore(c, 10);
     checkpoints_drop_after(c, 10 * STRIDE);
     assert_int_equal(checkpoints_count(c), 11);
     assert_int_equal(checkpoints_find(c, UINT64_MAX), 10);
@@ -175,11 +184,11 @@ static void another_history_replaces_the_old(void **state)
     go(20);
     u64 other = state_hash(vm);
     assert_int_not_equal(other, hashes[20]);
-    assert_int_equal(checkpoints_take(c, 20), STATUS_OK);
-    checkpoints_restore(c, 3);
+    assert_int_equal(take(c, 20), STATUS_OK);
+    restore(c, 3);
     go(19);
     assert_int_equal(state_hash(vm), hashes[19]);
-    checkpoints_restore(c, 11);
+    restore(c, 11);
     assert_int_equal(state_hash(vm), other);
     checkpoints_drop_after(c, 0);
     assert_int_equal(checkpoints_count(c), 1);

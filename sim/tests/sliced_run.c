@@ -75,15 +75,15 @@ static u64 next_piece(struct pieces *p)
     return 1 + random_below(p, p->travel ? SIZE_MAX_TRAVEL : SIZE_MAX_RANDOM);
 }
 
-/* A checkpoint, and from time to time back to one; the number of resets until then is the position that it keeps. */
+/* A checkpoint, and from time to time back to one; the number of resets until then is its note. */
 static void travel(struct checkpoints *c, struct pieces *p, unsigned *resets)
 {
-    if (checkpoints_take(c, *resets) != STATUS_OK)
+    if (checkpoints_take(c, resets, sizeof *resets) != STATUS_OK)
         fail("a checkpoint does not fit");
     if (!p->leaps || random_below(p, 8))
         return;
     p->leaps--;
-    *resets = (unsigned)checkpoints_restore(c, random_below(p, checkpoints_count(c)));
+    checkpoints_restore(c, random_below(p, checkpoints_count(c)), resets, sizeof *resets);
 }
 
 /* False when the run is over. */
