@@ -4,6 +4,7 @@
 #include "core/exception.h"
 #include "core/segment.h"
 #include "core/vcpu.h"
+#include "core/vm.h"
 #include "mmu/access.h"
 #include "sbe/fpu.h"
 
@@ -73,6 +74,12 @@ static inline u64 stack_mask_of(const struct vcpu *v)
     return v->stack32 ? 0xffffffffu : 0xffffu;
 }
 
+bool vcpu_guest_steps(const struct cpu *c)
+{
+    return (c->rflags & (FLAG_TF | FLAG_RF)) || c->int_shadow || c->mov_ss_shadow || c->pending_db ||
+           debug_data_armed(c);
+}
+
 void vcpu_update_mode(struct vcpu *v)
 {
     const struct cpu *c = &v->cpu;
@@ -86,7 +93,6 @@ void vcpu_update_mode(struct vcpu *v)
     v->rip_mask = v->mode == CODE_64 ? UINT64_MAX : 0xffffffffu;
     for (unsigned i = 0; i < SEG_COUNT; i++)
         v->seg_flat[i] = flat_rights(&c->seg[i]);
-    v->stepping = (c->rflags & (FLAG_TF | FLAG_RF)) || c->int_shadow || c->mov_ss_shadow || c->pending_db ||
-                  debug_data_armed(c);
+    v->stepping = vcpu_guest_steps(c) || (v->vm->stops && v->vm->stops->executions);
     tlb_update_rights(v);
 }

@@ -24,7 +24,8 @@ struct engine {
     void (*destroy)(struct vcpu *v);
     /* Executes until v->cpu.icount >= v->stop_at, delivering the guest's own exceptions on the way. vcpu_kick() makes it end
      * at the next boundary, and is called for all that the run loop must look at: halts, shutdown, devices. On return the
-     * complete state is in v->cpu, at an instruction boundary; cpu.activity says whether there is more to execute. */
+     * complete state is in v->cpu, at an instruction boundary; cpu.activity says whether there is more to execute. While
+     * v->stepping, stops_before() (core/stops.h) is asked before each instruction, and ends the run if it says so. */
     void (*run)(struct vcpu *v);
     /* If not NULL: what was derived from the instructions in this page of RAM (an offset), or with FORGET_ALL in any, is
      * void. The engine may be in the middle of executing one of them. */

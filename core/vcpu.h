@@ -60,7 +60,7 @@ struct vcpu {
     struct event fault;      /* valid after EXEC_FAULT or a false accessor */
     u64 stop_at;             /* engines return to the run loop once cpu.icount >= stop_at */
     bool fpu_live;           /* the processor's FPU registers belong to this guest right now */
-    bool stepping;           /* TF, shadow or breakpoints need attention after (or before) every instruction */
+    bool stepping;           /* vcpu_guest_steps(), or a debugger's execution stops: look before each instruction */
     u32 index;               /* position in vm.vcpu[]; the APIC id */
 
     struct vm *vm;
@@ -96,6 +96,9 @@ static inline enum exec fault_page(struct vcpu *v, u64 linear, u32 error)
 /* Makes the engine return to the run loop at the next instruction boundary: after a change of IF, TPR, TF,
  * an interrupt line, a timer deadline, or a halt. */
 static inline void vcpu_kick(struct vcpu *v) { v->stop_at = 0; }
+
+/* TF, a shadow or the guest's own breakpoints need attention after (or before) every instruction. */
+bool vcpu_guest_steps(const struct cpu *c);
 
 /* Recomputes everything derived from v->cpu. Call after any change of CR0, CR4, EFER, CPL, CS, SS, a data
  * segment's hidden part, RFLAGS.{VM,TF,RF,AC}, DR7 or the interrupt shadow. Does not flush the TLB (tlb_flush). */

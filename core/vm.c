@@ -151,12 +151,26 @@ void vm_skip_to(struct vm *vm, u64 ns)
         vm->clock.skipped_ns += ns - now;
 }
 
+/* Has a debugger's stop ended the engine's run? What an exception's delivery hit belongs to the instruction, but the attempt
+ * has been counted by then. */
+static bool debug_stop(struct vm *vm)
+{
+    struct stops *s = vm->stops;
+    if (!s || !s->hit)
+        return false;
+    if (s->hit_point.kind != STOP_EXECUTE && s->hit_icount == vm->vcpu[0]->cpu.icount)
+        s->hit_icount--;
+    return true;
+}
+
 enum vm_stop vm_run(struct vm *vm, u64 until)
 {
     struct vcpu *v = vm->vcpu[0];
     struct cpu *c = &v->cpu;
     for (;;) {
         enum vm_stop stop;
+        if (debug_stop(vm))
+            return VM_STOP_DEBUG;
         if (take_request(vm, &stop))
             return stop;
         if (host_stop_requested())
@@ -171,6 +185,8 @@ enum vm_stop vm_run(struct vm *vm, u64 until)
         bool again = c->activity != ACTIVITY_SHUTDOWN && deliver_interrupts(vm, v);
         if (c->activity == ACTIVITY_SHUTDOWN)
             return VM_STOP_TRIPLE_FAULT;
+        if (vm->stops && vm->stops->hit) /* by the delivery's own accesses */
+            return VM_STOP_DEBUG;
         if (c->activity == ACTIVITY_HALTED)
             return c->rflags & FLAG_IF ? VM_STOP_WAIT_INPUT : VM_STOP_IDLE;
         u64 timer = icount_at(vm, deadline);

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/cpuid.h"
 #include "core/engine.h"
+#include "core/stops.h"
 #include "core/trace.h"
 #include "core/vcpu.h"
 #include "devices/chipset_state.h"
@@ -31,6 +32,7 @@ enum vm_stop {
     VM_STOP_TRIPLE_FAULT,
     VM_STOP_RESET,      /* the guest asked for a reset; the caller decides: vm_reset() and go on, or end */
     VM_STOP_IDLE,       /* halted with interrupts off: nothing can ever wake it */
+    VM_STOP_DEBUG,      /* vm.stops->hit; clear it before going on */
     VM_STOP_WAIT_INPUT, /* halted with interrupts on: go on with vm_skip_to(vm_wake_time()), or deliver input */
 };
 
@@ -52,6 +54,7 @@ struct vm {
     enum device_request request; /* raised during the current instruction */
     u32 exit_value;
     const struct tracer *tracer; /* core/trace.h; NULL: nobody asks */
+    struct stops *stops; /* core/stops.h; NULL: nobody debugs */
     struct vm_stats stats;
     struct page_hashes page_hashes;
     struct recorder *recorder; /* replay/record.h; NULL: nobody records */

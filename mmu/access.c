@@ -244,6 +244,8 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
     u64 offset = physmem_offset(&vm->memory, walk->page);
     if (offset == UINT64_MAX || !walk->cacheable || rights == TLB_USER_ALIGNED || debug_data_armed(&v->cpu))
         return;
+    if (vm->stops && access != ACCESS_FETCH && stops_data_in_page(vm->stops, linear))
+        return;
     struct tlb_entry *e = tlb_slot(v->tlb.entries[rights], linear);
     u64 page = linear & ~(u64)PAGE_MASK, tag = page | v->tlb.epoch;
     if (e->read_tag != tag && e->fetch_tag != tag)
@@ -321,6 +323,8 @@ static bool translate_pieces(struct vcpu *v, u64 linear, unsigned size, enum acc
         return false;
     if (__builtin_expect(debug_data_armed(&v->cpu), 0) && access != ACCESS_FETCH)
         debug_match_data(v, linear, size, access == ACCESS_WRITE);
+    if (__builtin_expect(v->vm->stops != NULL, 0) && access != ACCESS_FETCH)
+        stops_match(v, linear, size, access == ACCESS_WRITE);
     return true;
 }
 
@@ -372,6 +376,8 @@ bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rm
     page_read(v->vm, rmw->physical[0], rmw->bounce, rmw->first);
     if (rmw->first < size)
         page_read(v->vm, rmw->physical[1], rmw->bounce + rmw->first, size - rmw->first);
+    if (__builtin_expect(v->vm->stops != NULL, 0))
+        stops_match(v, linear, size, false);
     return true;
 }
 

@@ -194,11 +194,15 @@ static void sbe_run(struct vcpu *v)
 {
     u32 found;
     while (v->cpu.icount < v->stop_at) {
-        if (__builtin_expect(v->stepping, 0) && !interp_rf_has_served(v)) {
-            interp_step(v);
-            continue;
+        if (__builtin_expect(v->stepping, 0)) {
+            if (stops_before(v))
+                break;
+            if (interp_must_step(v)) {
+                interp_step(v);
+                continue;
+            }
         }
-        const u8 *code = go_on(v, &found);
+        const u8 *code = go_on(v, &found); /* none while a debugger looks before each instruction */
         if (code) {
             void (*enter)(struct vcpu *, const u8 *) = (void (*)(struct vcpu *, const u8 *))v->sbe->enter[v->mode == CODE_64];
             enter(v, code);

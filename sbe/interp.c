@@ -405,13 +405,25 @@ static inline void execute_run(struct vcpu *v, const struct insn *i, unsigned co
     }
 }
 
-bool interp_rf_has_served(struct vcpu *v)
+bool interp_must_step(struct vcpu *v)
 {
-    if (!(v->cpu.rflags & FLAG_RF) || debug_data_armed(&v->cpu))
-        return false;
-    v->cpu.rflags &= ~FLAG_RF;
-    vcpu_update_mode(v);
-    return !v->stepping;
+    if ((v->cpu.rflags & FLAG_RF) && !debug_data_armed(&v->cpu)) {
+        v->cpu.rflags &= ~FLAG_RF;
+        vcpu_update_mode(v);
+    }
+    return v->stepping && (!v->vm->stops || vcpu_guest_steps(&v->cpu));
+}
+
+/* How many of `count` instructions from CS:RIP on come before the next one with a debugger's stop. */
+static unsigned count_before_stop(const struct vcpu *v, const struct insn *run, unsigned count)
+{
+    u64 linear = code_linear(v);
+    for (unsigned n = 1; n < count; n++) {
+        linear += run[n - 1].length;
+        if (stops_execution_at(v->vm->stops, linear))
+            return n;
+    }
+    return count;
 }
 
 enum exec interp_execute(struct vcpu *v, const struct insn *i)
@@ -435,16 +447,24 @@ void interp_one(struct vcpu *v)
 static void interp_run(struct vcpu *v)
 {
     while (v->cpu.icount < v->stop_at) {
-        if (__builtin_expect(v->stepping, 0) && !interp_rf_has_served(v)) {
-            interp_step(v);
-            continue;
+        bool stepping = v->stepping;
+        if (__builtin_expect(stepping, 0)) {
+            if (stops_before(v))
+                break;
+            if (interp_must_step(v)) {
+                interp_step(v);
+                continue;
+            }
         }
         unsigned count;
         const struct insn *run = find_run(v, &count);
-        if (__builtin_expect(!run, 0))
+        if (__builtin_expect(!run, 0)) {
             exception_deliver_fault(v);
-        else
-            execute_run(v, run, count);
+            continue;
+        }
+        if (__builtin_expect(stepping, 0) && v->vm->stops)
+            count = count_before_stop(v, run, count);
+        execute_run(v, run, count);
     }
     v->vm->stats.engine_exits++;
 }

@@ -24,8 +24,9 @@ enum exec interp_execute(struct vcpu *v, const struct insn *i);
 void interp_prepare(const struct vcpu *v, struct insn *i);
 
 /* RF alone is no reason to step while no breakpoint is armed: the instruction clears it, and what is left of a REP
- * instruction that was cut may run through. Faults save RF set, whatever it was. True if nothing else asks for a step. */
-bool interp_rf_has_served(struct vcpu *v);
+ * instruction that was cut may run through. Faults save RF set, whatever it was. A debugger's stops were looked at before:
+ * true if something else asks for a step. */
+bool interp_must_step(struct vcpu *v);
 
 /* Fetches and decodes the instruction at CS:RIP into *insn, handler included. False with the fault recorded. For run
  * loops, tests and tracers; sets A bits as a fetch does. */

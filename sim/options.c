@@ -69,6 +69,9 @@ const struct option run_options_table[] = {
      "Print what happens, to stderr or FILE (a last element with a dot or slash in it): exceptions, interrupts, io, "
      "mmio, insn (every instruction: very long), all.", NULL},
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, "Limits and reports", "Explain these options.", NULL},
+    {"gdb", 0, OPTION_TEXT, FIELD(gdb), "PORT|unix:PATH", NULL, "Debugging",
+     "Wait for gdb before the first instruction, on a TCP port of this host or a socket in the file system. In gdb: "
+     "`target remote localhost:PORT`, then for example `break *0x7c00`, `continue`, `monitor help`.", NULL},
 };
 const unsigned run_options_count = ARRAY_LEN(run_options_table);
 

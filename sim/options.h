@@ -33,7 +33,7 @@ struct run_options {
     bool debug_exit;
     u64 max_insns; /* 0: no limit */
     u64 timeout;   /* nanoseconds; 0: no limit */
-    const char *stats, *trace;
+    const char *stats, *trace, *gdb;
     const char *record;
     bool no_record, embed;
     u64 checkpoint; /* instructions between two state hashes in a log */

@@ -6,6 +6,7 @@
 #include "sim/dump.h"
 #include "sim/exit_code.h"
 #include "sim/files.h"
+#include "sim/gdb_server.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
 #include "sim/images.h"
@@ -39,6 +40,7 @@ struct run {
     char trace_path[4096];
     struct input input;
     u64 polled_at; /* host time of the last look at the keyboard */
+    struct gdb_server *gdb; /* NULL: none */
     struct run_summary summary;
     struct image_set images;
     struct recording recording;
@@ -142,7 +144,8 @@ static struct ending ending_of(const struct run *run, enum vm_stop stop)
         return (struct ending){(int)((run->vm->exit_value << 1 | 1) & 0xff), "debug-exit", NULL, LOG_END_DEBUG_EXIT};
     case VM_STOP_TRIPLE_FAULT:
         return (struct ending){EXIT_GUEST, "triple-fault", "the guest failed: triple fault", LOG_END_TRIPLE_FAULT};
-    case VM_STOP_HOST: break;
+    case VM_STOP_HOST:
+    case VM_STOP_DEBUG: break;
     }
     return stopped_by_host();
 }
@@ -154,6 +157,7 @@ static bool goes_on(struct run *run, enum vm_stop stop)
     switch (stop) {
     case VM_STOP_ICOUNT: return !o->max_insns || run->vm->vcpu[0]->cpu.icount < o->max_insns;
     case VM_STOP_WAIT_INPUT: return wait_for_event(run);
+    case VM_STOP_DEBUG: return true; /* the run loop tells gdb */
     case VM_STOP_RESET: return strcmp(o->reset, "exit") && reboot(run);
     default: return false;
     }
@@ -167,6 +171,8 @@ static u64 next_stop(const struct run *run)
     u64 until = icount + (run->trace.instructions ? 1 : run->wall.on ? wall_slice : slice);
     if (run->recording.on && run->recording.recorder.next < until)
         until = run->recording.recorder.next;
+    if (run->gdb && gdb_server_until(run->gdb) < until)
+        until = gdb_server_until(run->gdb);
     return until < limit ? until : limit;
 }
 
@@ -184,10 +190,46 @@ static void attend(struct run *run)
     recording_pulse(&run->recording);
 }
 
+/* Lets gdb do what it wants while the guest stands still. False: gdb has ended the run. */
+static bool attend_gdb(struct run *run, enum vm_stop stop)
+{
+    u64 before = host_nanoseconds();
+    if (!gdb_server_attend(run->gdb, stop))
+        return false;
+    if (run->wall.on && host_nanoseconds() - before > poll_every_ns)
+        wall_start(&run->wall, run->vm); /* no virtual time has passed */
+    return true;
+}
+
+/* gdb is about to change the guest: what follows is no function of the log any more. */
+static void before_change(void *context)
+{
+    struct run *run = context;
+    if (!run->recording.on)
+        return;
+    complain(0, "recording ends here, the run goes on: gdb changes the guest");
+    recording_finish(&run->recording, LOG_END_HOST);
+}
+
+static int gdb_start(struct run *run)
+{
+    char message[GDB_MESSAGE_MAX];
+    if (!run->options.gdb)
+        return 0;
+    if (!gdb_server_open(run->options.gdb, run->vm, NULL, &run->gdb, message))
+        return complain(EXIT_USAGE, message);
+    gdb_server_on_change(run->gdb, before_change, run);
+    return 0;
+}
+
+static const struct ending ended_by_gdb = {EXIT_QUIT, "gdb", "ended by gdb", LOG_END_HOST};
+
 static struct ending run_loop(struct run *run)
 {
     const struct cpu *c = &run->vm->vcpu[0]->cpu;
     bool stepping = run->trace.instructions;
+    if (run->gdb && !attend_gdb(run, VM_STOP_ICOUNT))
+        return ended_by_gdb;
     for (;;) {
         if (stepping && c->activity == ACTIVITY_RUNNING)
             trace_instruction(&run->trace, run->vm);
@@ -196,6 +238,8 @@ static struct ending run_loop(struct run *run)
             recorder_checkpoint(&run->recording.recorder, run->vm);
         if (!goes_on(run, stop))
             return ending_of(run, stop);
+        if (run->gdb && !attend_gdb(run, stop))
+            return ended_by_gdb;
         if (!stepping || !(c->icount & 0xffff))
             attend(run);
     }
@@ -215,6 +259,8 @@ static int finish(struct run *run, struct ending end)
         trace_show_recent(&run->trace, stderr);
         dump_vcpu(stderr, v);
     }
+    if (run->gdb)
+        gdb_server_ended(run->gdb, (unsigned)end.code, end.code == EXIT_GUEST);
     if (!recording_finish(&run->recording, end.logged))
         end.code = EXIT_HOST;
     if (!trace_finish(&run->trace))
@@ -241,6 +287,9 @@ static int execute(struct run *run, u64 started)
     host_catch_signals();
     if (run->options.timeout && host_start_timer(run->options.timeout) != STATUS_OK)
         return complain(EXIT_HOST, "--timeout: the host gives no timer; run without it");
+    int code = gdb_start(run);
+    if (code)
+        return code;
     u64 begin = host_nanoseconds();
     run->summary.startup_ns = begin - started;
     if (run->wall.on)
@@ -269,6 +318,8 @@ int verb_run(int argc, char **argv)
     if (code)
         return code;
     code = execute(&run, started);
+    if (run.gdb)
+        gdb_server_close(run.gdb);
     vm_destroy(run.vm);
     return code;
 }

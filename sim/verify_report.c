@@ -14,6 +14,7 @@ const char *verify_stop_name(enum vm_stop stop)
     case VM_STOP_RESET: return "reset";
     case VM_STOP_IDLE: return "idle";
     case VM_STOP_WAIT_INPUT: return "wait-input";
+    case VM_STOP_DEBUG: return "debug";
     }
     return "?";
 }

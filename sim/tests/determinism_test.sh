@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The same guest ends in the same state, however it is run:
 #   determinism_test.sh REPRISE SLICED_RUN SANITIZED_BUILD|"" IMAGE [OPTION OF `reprise run`]...
-# Twice by the command line; cut into pieces of one instruction, and of random sizes; with the FPU registers in the
-# processor, and parked after every use; and in the sanitized build, if there is one.
+# Twice by the command line; cut into pieces of one instruction, and of random sizes; back and forth between checkpoints;
+# with the FPU registers in the processor, and parked after every use; and in the sanitized build, if there is one.
 set -u
 reprise=$1 sliced=$2 sanitized=$3 image=$4
 shift 4
@@ -38,6 +38,9 @@ agree "in one piece, FPU parked" "$("$sliced" whole parked "${options[@]}")"
 agree "instruction by instruction" "$("$sliced" single live "${options[@]}")"
 for seed in 1 2 3; do
     agree "in random pieces (seed $seed)" "$("$sliced" $seed live "${options[@]}")"
+done
+for seed in 1 2; do
+    agree "back and forth between checkpoints (seed $seed)" "$("$sliced" travel:$seed live "${options[@]}")"
 done
 agree "in random pieces, FPU parked" "$("$sliced" 4 parked "${options[@]}")"
 if [ -n "$sanitized" ]; then

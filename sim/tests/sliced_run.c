@@ -2,12 +2,14 @@
  *
  *   sliced_run PIECES FPU [OPTION OF `reprise run`]...
  *
- * PIECES: `whole`, `single` (one instruction each) or a number, the seed of random sizes from 1 to 997. FPU: `live`
- * or `parked` (the guest's FPU registers leave the processor after every instruction that uses them).
+ * PIECES: `whole`, `single` (one instruction each), a number, the seed of random sizes from 1 to 997, or `travel:SEED`:
+ * random sizes to 9973 with a checkpoint after each, and leaps back to random ones. FPU: `live` or `parked` (the guest's
+ * FPU registers leave the processor after every instruction that uses them).
  * Prints instructions, virtual nanoseconds and state hash; exits with 0 if the guest ended or --max-insns is
  * reached. */
 #include "core/boot.h"
 #include "core/vm.h"
+#include "replay/checkpoint.h"
 #include "replay/hash.h"
 #include "sim/engines.h"
 #include "sim/images.h"
@@ -18,11 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGUMENTS = 3, SIZE_MAX_RANDOM = 997, RESETS_MAX = 3 };
+enum { ARGUMENTS = 3, SIZE_MAX_RANDOM = 997, SIZE_MAX_TRAVEL = 9973, LEAPS = 60, RESETS_MAX = 3 };
+
+/* So small that checkpoints are given up on the way. */
+enum { CHECKPOINT_BYTES = 24 << 20 };
 
 struct pieces {
-    bool single, whole;
+    bool single, whole, travel;
     u32 seed;
+    unsigned leaps; /* still to come */
 };
 
 /* The linker puts this in the way of every call of host_fpu_volatile() (--wrap). */
@@ -56,12 +62,28 @@ static struct vm *machine_create(const struct run_options *o)
     return vm;
 }
 
+static u32 random_below(struct pieces *p, u32 bound)
+{
+    p->seed = p->seed * 1664525u + 1013904223u;
+    return (p->seed >> 8) % bound;
+}
+
 static u64 next_piece(struct pieces *p)
 {
     if (p->whole || p->single)
         return p->single ? 1 : UINT32_MAX;
-    p->seed = p->seed * 1664525u + 1013904223u;
-    return 1 + (p->seed >> 8) % SIZE_MAX_RANDOM;
+    return 1 + random_below(p, p->travel ? SIZE_MAX_TRAVEL : SIZE_MAX_RANDOM);
+}
+
+/* A checkpoint, and from time to time back to one; the number of resets until then is its note. */
+static void travel(struct checkpoints *c, struct pieces *p, unsigned *resets)
+{
+    if (checkpoints_take(c, resets, sizeof *resets) != STATUS_OK)
+        fail("a checkpoint does not fit");
+    if (!p->leaps || random_below(p, 8))
+        return;
+    p->leaps--;
+    checkpoints_restore(c, random_below(p, checkpoints_count(c)), resets, sizeof *resets);
 }
 
 /* False when the run is over. */
@@ -87,14 +109,18 @@ int main(int argc, char **argv)
     struct run_options options;
     char message[MESSAGE_MAX];
     if (argc < ARGUMENTS)
-        fail("usage: sliced_run whole|single|SEED live|parked [OPTION]...");
-    struct pieces pieces = {.whole = !strcmp(argv[1], "whole"), .single = !strcmp(argv[1], "single"),
-                            .seed = (u32)strtoul(argv[1], NULL, 0)};
+        fail("usage: sliced_run whole|single|SEED|travel:SEED live|parked [OPTION]...");
+    const char *seed = strchr(argv[1], ':');
+    struct pieces pieces = {.whole = !strcmp(argv[1], "whole"), .single = !strcmp(argv[1], "single"), .travel = seed,
+                            .seed = (u32)strtoul(seed ? seed + 1 : argv[1], NULL, 0), .leaps = LEAPS};
     parked = !strcmp(argv[2], "parked");
     if (!options_parse(argc - ARGUMENTS, argv + ARGUMENTS, &options, message))
         fail(message);
     struct vm *vm = machine_create(&options);
     const struct cpu *c = &vm->vcpu[0]->cpu;
+    struct checkpoints *checkpoints;
+    if (checkpoints_create(vm, CHECKPOINT_BYTES, &checkpoints) != STATUS_OK)
+        fail("no memory for checkpoints");
     unsigned resets = 0;
     enum vm_stop stop;
     do {
@@ -104,8 +130,11 @@ int main(int argc, char **argv)
         stop = vm_run(vm, until);
         if (c->icount > until || (stop == VM_STOP_ICOUNT && c->icount != until))
             fail("a run went beyond the instruction it was asked to stop at");
+        if (pieces.travel && stop == VM_STOP_ICOUNT)
+            travel(checkpoints, &pieces, &resets);
     } while (go_on(vm, stop, &options, &resets));
     printf("%" PRIu64 " %" PRIu64 " %016" PRIx64 "\n", c->icount, vm_now(vm), state_hash(vm));
+    checkpoints_destroy(checkpoints);
     vm_destroy(vm);
     return 0;
 }
