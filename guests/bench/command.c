@@ -61,6 +61,12 @@ static void line(const char *what, const char *name)
     print(name);
 }
 
+void bench_at(const char *name)
+{
+    line("at", name);
+    print("\n");
+}
+
 void bench_begin(const char *name)
 {
     line("begin", name);

@@ -24,7 +24,7 @@ u32 run_user(const char *probe, u32 count);
 extern const struct page_format *const event_format;
 enum { ENTRIES = PAGE / sizeof(word) };
 
-/* Traps, in assembly: count in AX and return; skip UD2 and return; map the page that faulted; count a timer interrupt. */
+/* Traps, in assembly: count in AX and return; skip UD2, too; map the page that faulted; count a timer interrupt. */
 extern const char on_call[], on_ud2[], on_page_fault[], on_timer[];
 /* The table for TEST, which on_page_fault fills with frames from FRAMES + 4 MiB on. */
 extern volatile word table_a[ENTRIES];

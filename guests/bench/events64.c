@@ -1,7 +1,8 @@
 /* The 64-bit half of the events: trap frames, and SYSCALL (SDM vol. 3, 5.8.8). */
 #include "guests/bench/events.h"
 
-enum { STAR = 0xc0000081, LSTAR = 0xc0000082, SFMASK = 0xc0000084, EFER = 0xc0000080, EFER_SCE = 1, RETURN_BASE = 0x40 };
+enum { STAR = 0xc0000081, LSTAR = 0xc0000082, SFMASK = 0xc0000084, EFER = 0xc0000080, EFER_SCE = 1 };
+enum { RETURN_BASE = 0x40 };
 
 const struct page_format *const event_format = &format_4level;
 const char *const fast_call_name = "syscall";

@@ -1,5 +1,5 @@
-/* The guest of the benchmarks: runs the kernels that the Multiboot command line names ("fib sort n=50"; none: all of them),
- * and prints two lines a kernel, around its work:
+/* The guest of the benchmarks: runs the kernels that the Multiboot command line names ("fib sort n=50"; none: all of
+ * them), and prints two lines a kernel, around its work:
  *
  *     bench: begin fib
  *     bench: end fib <checksum> <ticks of the time stamp counter, which in Reprise are instructions>
@@ -13,7 +13,8 @@ const char *const suite_name = "bench";
 enum { BLOB_SIZE_MAX = BLOB_DATA - BLOB_BASE, MIB = 1 << 20, PAGE = 4096 };
 
 extern const u8 blob_start[], blob_end[];
-__asm__(".pushsection .rodata\n.global blob_start, blob_end\nblob_start:\n.incbin \"" BLOB_FILE "\"\nblob_end:\n.popsection");
+__asm__(".pushsection .rodata\n.global blob_start, blob_end\n"
+        "blob_start:\n.incbin \"" BLOB_FILE "\"\nblob_end:\n.popsection");
 
 #define BENCH_NAME(name, summary) #name,
 static const char *const names[] = {BENCH_KERNELS(BENCH_NAME)};

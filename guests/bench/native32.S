@@ -1,4 +1,4 @@
-/* From a 64-bit process into the 32-bit blob and back. The program is linked below 4 GiB, so that both sides reach this. */
+/* From a 64-bit process into the 32-bit blob and back. The program is linked below 4 GiB: both sides reach this. */
 
 /* uint32_t enter32(uint32_t kernel, uint32_t iterations, uint32_t selector, uint32_t stack, uint32_t entry)
  * `selector` is a flat 32-bit code segment, `stack` the end of a stack below 4 GiB, `entry` the function to call. The

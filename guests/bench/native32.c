@@ -1,7 +1,8 @@
 /* The 32-bit benchmark kernels on the processor itself: `bench-native32 BLOB ITERATIONS [KERNEL...]`.
  *
- * A 64-bit program, for kernels that start no 32-bit ones: it runs the blob by a far jump into a 32-bit code segment, the
- * kernel's own one for 32-bit programs, or one that modify_ldt() makes. Exit code NATIVE32_NONE: the kernel has neither. */
+ * A 64-bit program, for kernels that start no 32-bit ones: it runs the blob by a far jump into a 32-bit code segment,
+ * the kernel's own one for 32-bit programs, or one that modify_ldt() makes. Exit code NATIVE32_NONE: the kernel has
+ * neither. */
 #include "guests/bench/host.h"
 
 #include <asm/ldt.h>
@@ -52,8 +53,8 @@ int main(int argc, char **argv)
 {
     selector = find_selector();
     if (!selector) {
-        fprintf(stderr, "%s: not measured: the kernel has no 32-bit code segment, neither %#x nor by modify_ldt\n", argv[0],
-                USER32_CS);
+        fprintf(stderr, "%s: not measured: the kernel has no 32-bit code segment, neither %#x nor by modify_ldt\n",
+                argv[0], USER32_CS);
         return NATIVE32_NONE;
     }
     void *stack = (void *)(uintptr_t)(BLOB_BASE - STACK);

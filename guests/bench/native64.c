@@ -1,7 +1,7 @@
 /* The benchmark kernels on the processor itself, by 64-bit code: `bench-native64 BLOB ITERATIONS [KERNEL...]`.
  *
- * It takes the 64-bit blob and the x32 one, whose pointers have 32 bits: the stack has to stand below 4 GiB, and that of
- * a thread may stand where its maker likes. */
+ * It takes the 64-bit blob and the x32 one, whose pointers have 32 bits: the stack has to stand below 4 GiB, and that
+ * of a thread may stand where its maker likes. */
 #include "guests/bench/host.h"
 
 #include <pthread.h>
