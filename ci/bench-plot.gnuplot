@@ -1,23 +1,35 @@
-# The picture of ci/bench: reads bench.dat in `folder`, writes bench.svg. Greys and colours that a light and a dark page bear.
-set terminal svg size 1000,420 dynamic font "sans-serif,13"
+# The picture of ci/bench: reads bench.plot and the panels' .dat files in `folder`, writes bench.svg. Greys and
+# colours that a light and a dark page bear.
+load folder.'/bench.plot'
+count = words(panels)
+set terminal svg size 1000,(360 * (count > 0 ? count : 1)) dynamic font "sans-serif,13"
 set output folder.'/bench.svg'
 grey = "#808890"
 set border 3 lc rgb grey
 set tics textcolor rgb grey nomirror
-set ylabel "× native (log scale)" textcolor rgb grey
-set title "Same machine code, several engines: time relative to the processor itself (shorter is better)" textcolor rgb grey
 set key outside bottom center horizontal textcolor rgb grey samplen 1.5
 set logscale y 10
-set yrange [0.8:*]
 set grid ytics lc rgb grey lw 0.4 dt 2
 set style data histogram
 set style histogram clustered gap 1.4
 set style fill solid 0.95 noborder
 set boxwidth 0.95
 set xtics scale 0
-set bmargin 5
-plot folder.'/bench.dat' using 2:xtic(1) title "Reprise interp" lc rgb "#2f7ed8", \
-     '' using 3 title "Bochs 2.7" lc rgb "#d98a1f", \
-     '' using 6 title "Unicorn 2" lc rgb "#9a6fb0", \
-     '' using 5 title "QEMU -icount" lc rgb "#4f9d5d", \
-     '' using 4 title "QEMU TCG" lc rgb "#9ccf8c"
+title_of(panel) = \
+    panel eq "hot" ? "The same machine code: time relative to the processor itself (shorter is better)" : \
+    panel eq "events" ? "What kernels do often: nanoseconds each" : "Debian: seconds"
+label_of(panel) = panel eq "hot" ? "× native" : panel eq "events" ? "ns" : "s"
+name_of(engine) = engine eq "qemu" ? "QEMU TCG" : engine eq "qemu-icount" ? "QEMU -icount" : \
+    engine eq "bochs" ? "Bochs" : engine eq "unicorn" ? "Unicorn" : "Reprise ".engine
+set multiplot layout (count > 0 ? count : 1),1
+do for [p = 1:count] {
+    panel = word(panels, p)
+    engines = value(panel.'_engines')
+    colours = value(panel.'_colours')
+    set title title_of(panel) textcolor rgb grey
+    set ylabel label_of(panel)." (log scale)" textcolor rgb grey
+    if (panel eq "linux") { set xtics rotate by -30 } else { set xtics norotate }
+    plot for [i = 1:words(engines)] folder.'/'.panel.'.dat' using (column(i + 1)):xtic(1) \
+        title name_of(word(engines, i)) lc rgb word(colours, i)
+}
+unset multiplot

@@ -1,15 +1,17 @@
 /* Runs an engine and measures its kernels from outside: `bench-stopwatch SECONDS COMMAND...`.
  *
- * Watches the command's output for the lines "bench: begin NAME" and "bench: end NAME CHECKSUM TICKS", wherever in a
- * line they start, and reads the wall clock and the clock of the command's processor time when they arrive. Prints, one
- * line each:
+ * Watches the command's output for the lines "bench: begin NAME", "bench: end NAME CHECKSUM TICKS" and
+ * "bench: at NAME", wherever in a line they start, and reads the wall clock and the clock of the command's processor
+ * time when they arrive. Prints, one line each:
  *
  *     kernel NAME CHECKSUM TICKS CPU-SECONDS WALL-SECONDS
+ *     mark NAME CPU-SECONDS WALL-SECONDS (since the start)
  *     whole CPU-SECONDS WALL-SECONDS PEAK-BYTES EXIT-CODE
  *
  * The engine is killed after SECONDS. Exit code: 0, whatever the command's is; 1 if it could not be run; 2 usage. */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,7 +53,9 @@ static void take_line(struct watch *w, struct moment now)
     const char *mark = strstr(w->line, "bench: ");
     if (!mark)
         return;
-    if (sscanf(mark, "bench: begin %31s", name) == 1) {
+    if (sscanf(mark, "bench: at %31s", name) == 1) {
+        printf("mark %s %.6f %.6f\n", name, now.cpu, now.wall - w->started.wall);
+    } else if (sscanf(mark, "bench: begin %31s", name) == 1) {
         memcpy(w->name, name, NAME);
         w->begun = now;
     } else if (sscanf(mark, "bench: end %31s %31s %31s", name, sum, ticks) == 3 && !strcmp(name, w->name)) {
@@ -115,8 +119,9 @@ static void start(struct watch *w, char **command, int *from)
     }
     close(ends[1]);
     *from = ends[0];
-    /* Late marks are wrong marks. Only root may; it helps on a busy machine, and does not matter on a quiet one. */
-    setpriority(PRIO_PROCESS, 0, -10);
+    /* Late marks are wrong marks: the engine works on meanwhile. Only root may; a quiet machine does not need it. */
+    if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}))
+        setpriority(PRIO_PROCESS, 0, -10);
     clock_getcpuclockid(w->child, &w->cpu_clock);
 }
 
