@@ -142,7 +142,7 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     bool wide = block_key_wide(b->key);
     settle(v, site->rip, wide, site->remaining);
     v->vm->stats.callouts++;
-    enum exec result = interp_execute(v, &site->insn);
+    enum exec result = interp_insn(v, &site->insn);
     u32 found;
     if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))
         return go_on(v, &found);
@@ -179,7 +179,7 @@ const u8 *sbe_indirect(struct vcpu *v, u64 target)
         if (site->kind == SITE_RETURN)
             v->cpu.gpr[RSP] -= 8 + (site->insn.imm & 0xffff);
         settle(v, site->rip, wide, 1);
-        interp_execute(v, &site->insn);
+        interp_insn(v, &site->insn);
         return go_on(v, &found);
     }
     const u8 *code = go_on(v, &found);

@@ -426,7 +426,7 @@ static unsigned count_before_stop(const struct vcpu *v, const struct insn *run, 
     return count;
 }
 
-enum exec interp_execute(struct vcpu *v, const struct insn *i)
+enum exec interp_insn(struct vcpu *v, const struct insn *i)
 {
     enum exec result = execute(v, i);
     if (__builtin_expect(result >= EXEC_REPEAT, 0))
@@ -439,7 +439,7 @@ void interp_one(struct vcpu *v)
     unsigned count;
     const struct insn *run = find_run(v, &count);
     if (run)
-        interp_execute(v, run);
+        interp_insn(v, run);
     else
         exception_deliver_fault(v);
 }

@@ -18,7 +18,7 @@ void interp_step(struct vcpu *v);
 void interp_one(struct vcpu *v);
 
 /* Executes a decoded and prepared instruction at CS:RIP, and delivers the fault if it raises one. */
-enum exec interp_execute(struct vcpu *v, const struct insn *i);
+enum exec interp_insn(struct vcpu *v, const struct insn *i);
 
 /* What the decoder leaves open: handler and thunk. */
 void interp_prepare(const struct vcpu *v, struct insn *i);
