@@ -86,13 +86,14 @@ static void serialize(void)
                      : "=&r"(scratch) : : "memory", "cc");
 }
 
-/* Where translated code goes on at CS:RIP, or NULL: leave it to the run loop. */
-static const u8 *go_on(struct vcpu *v, u32 *found)
+/* Where translated code goes on at CS:RIP, or NULL: leave it to the run loop. `wide`: the width of the stub that will load the
+ * guest's registers. */
+static const u8 *go_on(struct vcpu *v, bool wide, u32 *found)
 {
     struct sbe *s = v->sbe;
     struct cpu *c = &v->cpu;
     *found = 0;
-    if (c->icount >= v->stop_at || v->stepping)
+    if (c->icount >= v->stop_at || v->stepping || (v->mode == CODE_64) != wide)
         return NULL;
     u32 block = find_block(v);
     if (!block || c->icount + s->blocks[block].insns > v->stop_at)
@@ -101,7 +102,6 @@ static const u8 *go_on(struct vcpu *v, u32 *found)
         codecache_jump_forget_all(v);
         s->epoch = v->vm->memory.epoch;
     }
-    bool wide = block_key_wide(s->blocks[block].key);
     tables_select(v, wide);
     s->fetches = v->tlb.fetches;
     v->context.limit = v->stop_at;
@@ -145,7 +145,7 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     enum exec result = interp_insn(v, &site->insn);
     u32 found;
     if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))
-        return go_on(v, &found);
+        return go_on(v, wide, &found);
     v->context.counter = counter_bias(wide) + v->stop_at - (v->cpu.icount + site->remaining - 1);
     return codecache_rx(s, site->resume);
 }
@@ -155,8 +155,9 @@ const u8 *sbe_link(struct vcpu *v, u32 number)
     struct sbe *s = v->sbe;
     struct link link = s->links[number];
     u32 blocks = s->blocks_used, found;
-    settle(v, link.rip, block_key_wide(s->blocks[link.block].key), 0);
-    const u8 *code = go_on(v, &found);
+    bool wide = block_key_wide(s->blocks[link.block].key);
+    settle(v, link.rip, wide, 0);
+    const u8 *code = go_on(v, wide, &found);
     if (code && s->blocks_used >= blocks && s->blocks[link.block].key != BLOCK_DEAD) /* nothing was thrown away */
         codecache_chain(s, number, found);
     return code;
@@ -180,9 +181,9 @@ const u8 *sbe_indirect(struct vcpu *v, u64 target)
             v->cpu.gpr[RSP] -= 8 + (site->insn.imm & 0xffff);
         settle(v, site->rip, wide, 1);
         interp_insn(v, &site->insn);
-        return go_on(v, &found);
+        return go_on(v, wide, &found);
     }
-    const u8 *code = go_on(v, &found);
+    const u8 *code = go_on(v, wide, &found);
     if (code)
         codecache_jump_remember(v, found);
     return code;
@@ -202,7 +203,7 @@ static void sbe_run(struct vcpu *v)
                 continue;
             }
         }
-        const u8 *code = go_on(v, &found); /* none while a debugger looks before each instruction */
+        const u8 *code = go_on(v, v->mode == CODE_64, &found); /* none while a debugger looks before each instruction */
         if (code) {
             void (*enter)(struct vcpu *, const u8 *) = (void (*)(struct vcpu *, const u8 *))v->sbe->enter[v->mode == CODE_64];
             enter(v, code);
