@@ -5,6 +5,7 @@
 #include "core/host.h"
 #include "core/vm.h"
 #include "mmu/memtable.h"
+#include "mmu/shadow.h"
 #include "mmu/walk.h"
 
 /* ---- Coherence ---------------------------------------------------------------------------------- */
@@ -68,9 +69,19 @@ static void revoke_write_entries(struct vm *vm, u64 offset, struct frame *frame)
 static void watch(struct vm *vm, u64 offset, u32 flag)
 {
     struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
-    if (!(frame->flags & FRAME_WATCHED))
+    if (!(frame->flags & FRAME_WATCHED)) {
         revoke_write_entries(vm, offset, frame);
+        if (vm->shadow)
+            shadow_ram_watched(vm, offset);
+    }
     frame->flags |= flag;
+}
+
+void phys_watch_shadow(struct vm *vm, gpa_t table)
+{
+    u64 offset = physmem_offset(&vm->memory, table);
+    if (offset != UINT64_MAX)
+        watch(vm, offset, FRAME_SHADOW);
 }
 
 void phys_watch_table(struct vm *vm, gpa_t entry)
@@ -126,6 +137,8 @@ static void ram_written(struct vm *vm, u64 offset, unsigned size)
     if (__builtin_expect(!(frame->flags & FRAME_WATCHED), 1))
         return;
     code_written(vm, frame, offset, size);
+    if (frame->flags & FRAME_SHADOW)
+        shadow_ram_written(vm, offset, size);
     if (!(frame->flags & FRAME_TABLE))
         return;
     frame->flags &= ~FRAME_TABLE;
@@ -143,9 +156,12 @@ void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
         phys_write(vm, entry, &low_byte, 1);
         return;
     }
+    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
     *physmem_host(&vm->memory, offset) = low_byte;
     vm->memory.written[offset >> PAGE_SHIFT] = vm->memory.epoch;
-    code_written(vm, &vm->memory.frames[offset >> PAGE_SHIFT], offset, 1);
+    code_written(vm, frame, offset, 1);
+    if (frame->flags & FRAME_SHADOW)
+        shadow_ram_marked(vm, offset);
 }
 
 /* ---- Physical accesses -------------------------------------------------------------------------- */
@@ -275,8 +291,7 @@ static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_r
     u64 have = access == ACCESS_READ ? e->read_tag : access == ACCESS_WRITE ? e->write_tag : e->fetch_tag;
     struct vm *vm = v->vm;
     if (have == tag) {
-        u64 offset = physmem_host_offset(&vm->memory, linear + e->addend);
-        *physical = offset < vm->memory.low ? offset : offset - vm->memory.low + PHYS_HOLE_END;
+        *physical = physmem_address(&vm->memory, physmem_host_offset(&vm->memory, linear + e->addend)).raw;
         return true;
     }
     vm->stats.tlb_misses++;

@@ -113,6 +113,9 @@ void phys_write(struct vm *vm, gpa_t to, const void *from, unsigned size);
 void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte);
 void phys_watch_table(struct vm *vm, gpa_t entry);
 
+/* For the shadow MMU alone: declares that shadow entries derive from `table`, a page of RAM, from now on. */
+void phys_watch_shadow(struct vm *vm, gpa_t table);
+
 /* Empties the TLB: for CR0, CR3, CR4 and EFER changes, INVLPG. O(1). */
 void tlb_flush(struct vcpu *v);
 

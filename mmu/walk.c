@@ -158,7 +158,7 @@ struct request {
     bool commit;
 };
 
-static struct walk_result walk_success(struct vcpu *v, const struct request *r, const struct walk_path *path,
+static struct walk_result walk_success(struct vcpu *v, const struct request *r, struct walk_path *path,
                                        const struct level *leaf)
 {
     unsigned last = path->levels - 1u;
@@ -172,12 +172,12 @@ static struct walk_result walk_success(struct vcpu *v, const struct request *r, 
     }
     u64 entry = path->entry[last];
     const struct format *f = current_format(&v->cpu);
-    bool dirty = r->access == ACCESS_WRITE || (entry & PTE_D);
+    path->dirty = r->access == ACCESS_WRITE || (entry & PTE_D);
     return (struct walk_result){
         .ok = true,
         .page = gpa(entry_address(f, entry, leaf->shift, true) |
                     (r->linear & BITS(leaf->shift - 1, 0) & ~(u64)PAGE_MASK)),
-        .writable = dirty && access_allowed(&v->cpu, path->after[last], ACCESS_WRITE, r->who),
+        .writable = path->dirty && access_allowed(&v->cpu, path->after[last], ACCESS_WRITE, r->who),
         .global = entry & PTE_G,
         .cacheable = cacheable,
         .page_shift = leaf->shift,
@@ -225,6 +225,7 @@ static struct walk_result walk_tables(struct vcpu *v, const struct request *r, s
 static struct walk_result walk_any(struct vcpu *v, const struct request *r, struct walk_path *path)
 {
     path->levels = 0;
+    path->dirty = true;
     if (!cpu_paging(&v->cpu))
         return (struct walk_result){.ok = true, .page = gpa(r->linear & 0xfffff000), .writable = true,
                                     .cacheable = true, .page_shift = 32};

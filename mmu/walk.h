@@ -27,6 +27,7 @@ struct walk_path {
     u64 table[4]; /* guest-physical address of the table of each */
     u64 at[4], entry[4]; /* where each lies, and its value before the walk set A and D */
     struct walk_rights after[4]; /* the entries so far */
+    bool dirty;   /* D of the last entry, after the access */
 };
 
 /* Walks for an access by `rights`; sets A (and D, for writes) bits as the processor does. `linear` must be canonical.
