@@ -244,16 +244,15 @@ static void accessed_bits_may_be_address_bits_elsewhere(void **state)
     const u64 high = 0x100000000ull, entry = TABLE + 8 * 0x30;
     write64(entry, high | PAGE_A | FULL);
     assert_int_equal(touch(0x30000, ACCESS_READ).page.raw, high | PAGE_A);
+    put(m, TOP_2, TABLE | FULL, 4);
     paged32();
-    put(m, TOP, TABLE | FULL, 4);
-    write64(TOP, TABLE | FULL);
+    load_cr3(TOP_2);
     u64 linear = (0x30 * 2 + 1) * PAGE_SIZE; /* the entry's upper half: present, page 0 */
     assert_int_equal(touch(linear, ACCESS_READ).page.raw, 0);
     assert_int_equal(get(m, entry, 8), high | 0x2000000000 | PAGE_A | FULL | 0x20);
     v->cpu.cr4 |= CR4_PAE;
     v->cpu.efer = EFER_LME | EFER_LMA;
-    write64(TOP, POINTERS | FULL);
-    shadow_select(v);
+    load_cr3(TOP);
     assert_int_equal(touch(0x30000, ACCESS_READ).page.raw, high | 0x2000000000 | PAGE_A);
     destroy(NULL);
 }
