@@ -46,33 +46,41 @@ struct shadow_request {
 
 /*@ predicate in_range(struct shadow_range r, integer frame) = r.first <= frame < r.first + r.count;
 
-    // Bits of an entry, by arithmetic.
+    predicate domain_valid(struct shadow_domain d) =
+        d.memory.first + d.memory.count <= 1099511627776 && d.tables.first + d.tables.count <= 1099511627776;
+
+    predicate bool_valid(integer b) = b == 0 || b == 1;
+    predicate request_valid(struct shadow_request r) =
+        bool_valid(r.table) && bool_valid(r.present) && bool_valid(r.accessed) && bool_valid(r.user) &&
+        bool_valid(r.writable) && bool_valid(r.executable) && bool_valid(r.dirty) && bool_valid(r.user_view) &&
+        bool_valid(r.hide_user) && bool_valid(r.write_protect) && bool_valid(r.smep) && bool_valid(r.watched);
+
+    // What the guest's tables give, for this view: SDM vol. 3, 4.6.1. A table gives what its pages give at best.
+    predicate may_be_present(struct shadow_domain d, struct shadow_request r) =
+        r.present == 1 && r.accessed == 1 && (r.user_view == 1 ==> r.user == 1) &&
+        (r.table == 1 ==> in_range(d.tables, r.frame)) &&
+        (r.table == 0 ==> in_range(d.memory, r.frame) && (r.hide_user == 1 ==> r.user == 0));
+    predicate may_be_written(struct shadow_request r) =
+        (r.writable == 1 || (r.user_view == 0 && r.write_protect == 0)) &&
+        (r.table == 0 ==> r.dirty == 1 && r.watched == 0);
+    predicate may_be_executed(struct shadow_request r) =
+        r.executable == 1 && (r.table == 0 && r.user_view == 0 && r.smep == 1 ==> r.user == 0);
+
+    // Fields of an entry, by arithmetic.
     logic integer entry_present(integer e) = e % 2;
     logic integer entry_writable(integer e) = (e / 2) % 2;
     logic integer entry_frame(integer e) = (e / 4096) % 1099511627776;
     logic integer entry_nx(integer e) = e / 9223372036854775808;
-
-    predicate domain_valid(struct shadow_domain d) =
-        d.memory.first + d.memory.count <= 1099511627776 && d.tables.first + d.tables.count <= 1099511627776;
 */
 
-/*@ requires \valid(slot);
-    requires \valid_read(r) && \valid_read(d);
-    requires \separated(slot, r, d);
-    requires domain_valid(*d);
+/*@ requires \valid(slot) && \valid_read(d) && \valid_read(r) && \separated(slot, r, d);
+    requires domain_valid(*d) && request_valid(*r);
     assigns *slot;
-    ensures own_memory: entry_present(*slot) == 1 && !r->table ==> in_range(d->memory, entry_frame(*slot));
-    ensures own_tables: entry_present(*slot) == 1 && r->table ==> in_range(d->tables, entry_frame(*slot));
-    ensures frame: entry_present(*slot) == 1 ==> entry_frame(*slot) == r->frame;
-    ensures present: entry_present(*slot) == 1 ==> r->present && r->accessed;
-    ensures user: entry_present(*slot) == 1 && r->user_view ==> r->user;
-    ensures hidden: entry_present(*slot) == 1 && r->hide_user && !r->table ==> !r->user;
-    ensures writable: entry_writable(*slot) == 1 ==>
-        entry_present(*slot) == 1 && (r->writable || (!r->user_view && !r->write_protect));
-    ensures dirty: entry_writable(*slot) == 1 && !r->table ==> r->dirty && !r->watched;
-    ensures executable: entry_present(*slot) == 1 && entry_nx(*slot) == 0 ==> r->executable;
-    ensures smep: entry_present(*slot) == 1 && entry_nx(*slot) == 0 && r->smep && !r->user_view && !r->table ==> !r->user;
+    ensures present: entry_present(*slot) == 1 <==> may_be_present(*d, *r);
     ensures absent: entry_present(*slot) == 0 ==> *slot == 0;
+    ensures frame: entry_present(*slot) == 1 ==> entry_frame(*slot) == r->frame;
+    ensures writable: entry_writable(*slot) == 1 ==> may_be_present(*d, *r) && may_be_written(*r);
+    ensures executable: entry_present(*slot) == 1 && entry_nx(*slot) == 0 ==> may_be_executed(*r);
 */
 /* Writes the entry that `r` asks for, as far as it may be had; 0 if it may not be there at all. A and D are clear. */
 void shadow_entry_write(u64 *slot, const struct shadow_domain *d, const struct shadow_request *r);
@@ -87,10 +95,14 @@ void shadow_entry_write(u64 *slot, const struct shadow_domain *d, const struct s
 /* A writable entry's page is watched from now on. */
 static inline void shadow_entry_protect(u64 *slot)
 {
-    if (*slot / SHADOW_WRITABLE % 2 == 1)
-        *slot -= SHADOW_WRITABLE;
-    if (*slot / SHADOW_TRACED % 2 == 0)
-        *slot += SHADOW_TRACED;
+    u64 low = *slot % 4096, high = *slot - low;
+    if (low / SHADOW_WRITABLE % 2 == 1)
+        low -= SHADOW_WRITABLE;
+    if (low / SHADOW_TRACED % 2 == 0)
+        low += SHADOW_TRACED;
+    /*@ assert low < 4096; */
+    *slot = high + low;
+    /*@ assert *slot / 4096 == high / 4096; */
 }
 
 /* Nothing is mapped here any more. */
