@@ -5,6 +5,8 @@
 
 enum { PAGES_MIN = 16, PAGES_MAX = 1 << 20 };
 
+const struct shadow_config shadow_config_default = {.pages = 2048, .spaces = 16};
+
 /* ---- Life --------------------------------------------------------------------------------------- */
 
 static u64 writers_bytes(const struct shadow *s) { return s->frames * sizeof *s->writers; }
@@ -26,6 +28,7 @@ enum status shadow_create(struct vm *vm, const struct shadow_config *config, con
         return STATUS_NO_MEMORY;
     s->spaces = config->spaces;
     s->frames = vm->memory.size >> PAGE_SHIFT;
+    s->frame = vm->memory.frames;
     if (listener)
         s->listener = *listener;
     s->writers = host_alloc(writers_bytes(s));

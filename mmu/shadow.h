@@ -21,10 +21,14 @@ struct shadow_config {
     u32 spaces; /* address spaces that are remembered, 1..SHADOW_SPACES_MAX */
 };
 
+/* For guests of a few hundred processes: at most 16 MiB. */
+extern const struct shadow_config shadow_config_default;
+
 /* Translations that no longer hold. */
 struct shadow_drop {
     u8 space, view;   /* view: enum tlb_rights, but TLB_USER_ALIGNED */
     bool writes_only; /* reads and fetches still hold */
+    bool code;        /* instructions from there may be cached; if false, none are */
     u64 linear, pages;
 };
 
@@ -46,9 +50,11 @@ void shadow_destroy(struct vm *vm);
 /* Forgets everything: for memory that changed behind the tracing's back (reset, restored snapshots). */
 void shadow_reset(struct vm *vm);
 
-/* Finds the address space of v's CR0, CR3, CR4, EFER and PDPTEs, or makes it; call after any change of them. Its number is
- * what a listener hears about. */
-unsigned shadow_select(struct vcpu *v);
+/* Finds the address space of v's CR0, CR3, CR4, EFER and PDPTEs, or makes it; call after any change of them. True if it is
+ * not the one that was selected. */
+bool shadow_select(struct vcpu *v);
+/* Its number, which a listener hears about. */
+unsigned shadow_space_number(const struct vcpu *v);
 
 struct shadow_translation {
     bool ok;

@@ -61,7 +61,8 @@ static void report_below(struct shadow *s, u32 n, u64 linear, u32 child)
         last = slot;
     }
     if (level == 0 && first <= last)
-        climb(s, n, (struct shadow_drop){.linear = linear + ((u64)first << PAGE_SHIFT), .pages = last - first + 1});
+        climb(s, n, (struct shadow_drop){
+                        .linear = linear + ((u64)first << PAGE_SHIFT), .pages = last - first + 1, .code = true});
 }
 
 static void report_entry(struct shadow *s, u32 e)
@@ -71,10 +72,12 @@ static void report_entry(struct shadow *s, u32 e)
         return;
     unsigned level = shadow_key_level(shadow_page_of(s, e)->key);
     u64 linear = (u64)shadow_entry_slot(e) << shadow_shift(level);
-    if (level == 0)
-        climb(s, shadow_entry_page(e), (struct shadow_drop){.linear = linear, .pages = 1});
-    else
-        report_below(s, shadow_entry_page(e), linear, shadow_child(s, entry));
+    if (level == 0) {
+        bool code = s->frame[shadow_entry_frame(entry) - s->domain.memory.first].flags & FRAME_CODE;
+        climb(s, shadow_entry_page(e), (struct shadow_drop){.linear = linear, .pages = 1, .code = code});
+        return;
+    }
+    report_below(s, shadow_entry_page(e), linear, shadow_child(s, entry));
 }
 
 void shadow_report_protected(struct shadow *s, u32 e)

@@ -72,7 +72,9 @@ static bool same_key(const struct shadow_space_key *a, const struct shadow_space
            !memcmp(a->pdpte, b->pdpte, sizeof a->pdpte);
 }
 
-unsigned shadow_select(struct vcpu *v)
+unsigned shadow_space_number(const struct vcpu *v) { return v->vm->shadow->current[v->index]; }
+
+bool shadow_select(struct vcpu *v)
 {
     struct shadow *s = v->vm->shadow;
     struct shadow_space_key key = key_now(&v->cpu);
@@ -87,6 +89,8 @@ unsigned shadow_select(struct vcpu *v)
         s->stats.spaces++;
     }
     s->space[n].stamp = ++s->stamp;
+    bool other = n != s->current[v->index] || s->space[n].serial != s->selected[v->index];
     s->current[v->index] = n;
-    return n;
+    s->selected[v->index] = s->space[n].serial;
+    return other;
 }

@@ -33,7 +33,9 @@ struct shadow {
     struct shadow_stats stats;
     struct shadow_space space[SHADOW_SPACES_MAX];
     u32 spaces;
-    u32 current[VCPU_MAX]; /* space of each processor */
+    u32 current[VCPU_MAX];  /* space of each processor */
+    u64 selected[VCPU_MAX]; /* and its serial number */
+    const struct frame *frame; /* physmem.frames */
     u64 serial, stamp, pin;
     u32 budget;   /* reports left in this operation, before everything is dropped instead */
     u32 *writers; /* by RAM frame: list of writable entries that map it */
