@@ -15,11 +15,12 @@ static bool owned(const struct shadow_range *range, u64 frame)
     return range->first <= frame && frame - range->first < range->count;
 }
 
-/*@ requires \valid_read(d) && \valid_read(r) && request_valid(*r);
+/*@ requires \valid_read(d) && \valid_read(r) && request_valid(*r) && domain_valid(*d);
     assigns \nothing;
     ensures bits: (\result.present == 0 || \result.present == 1) && (\result.writable == 0 || \result.writable == 1) &&
         (\result.executable == 0 || \result.executable == 1) && (\result.traced == 0 || \result.traced == 1);
     ensures present: \result.present != 0 <==> may_be_present(*d, *r);
+    ensures frame: \result.present != 0 ==> r->frame < 1099511627776;
     ensures writable: \result.writable != 0 <==> may_be_present(*d, *r) && may_be_written(*r);
     ensures traced: \result.traced != 0 ==> \result.writable == 0;
     ensures executable: \result.present != 0 ==> (\result.executable != 0 <==> may_be_executed(*r));
@@ -48,6 +49,9 @@ static struct decision decide(const struct shadow_domain *d, const struct shadow
     requires (d.traced == 0 || d.traced == 1);
     assigns \nothing;
     ensures frame: entry_frame(\result) == frame;
+    ensures present: entry_present(\result) == 1;
+    ensures writable: entry_writable(\result) == (d.writable != 0 ? 1 : 0);
+    ensures executable: entry_nx(\result) == (d.executable != 0 ? 0 : 1);
     ensures whole: \result == 5 + frame * 4096 + 2 * (d.writable != 0 ? 1 : 0) +
         512 * (d.traced != 0 ? 1 : 0) + (d.executable != 0 ? 0 : 9223372036854775808);
 */
@@ -60,9 +64,11 @@ static u64 pack(struct decision d, u64 frame)
         low += SHADOW_TRACED;
     u64 entry = frame * PAGE_SIZE + low;
     /*@ assert entry / 4096 == frame; */
+    /*@ assert entry / 2 == frame * 2048 + low / 2; */
     if (!d.executable)
         entry += SHADOW_NX;
     /*@ assert entry / 4096 == frame || entry / 4096 == frame + 2048 * 1099511627776; */
+    /*@ assert entry / 2 == frame * 2048 + low / 2 || entry / 2 == frame * 2048 + low / 2 + 4611686018427387904; */
     return entry;
 }
 

@@ -95,14 +95,16 @@ void shadow_entry_write(u64 *slot, const struct shadow_domain *d, const struct s
 /* A writable entry's page is watched from now on. */
 static inline void shadow_entry_protect(u64 *slot)
 {
-    u64 low = *slot % 4096, high = *slot - low;
+    u64 low = *slot % 4096, high = *slot / 4096;
     if (low / SHADOW_WRITABLE % 2 == 1)
         low -= SHADOW_WRITABLE;
     if (low / SHADOW_TRACED % 2 == 0)
         low += SHADOW_TRACED;
     /*@ assert low < 4096; */
-    *slot = high + low;
-    /*@ assert *slot / 4096 == high / 4096; */
+    /*@ assert low / 2 % 2 == 0; */
+    *slot = high * 4096 + low;
+    /*@ assert *slot / 4096 == high; */
+    /*@ assert *slot / 2 == high * 2048 + low / 2; */
 }
 
 /* Nothing is mapped here any more. */
