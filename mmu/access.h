@@ -116,8 +116,8 @@ void phys_watch_table(struct vm *vm, gpa_t entry);
 /* For the shadow MMU alone: declares that shadow entries derive from `table`, a page of RAM, from now on. */
 void phys_watch_shadow(struct vm *vm, gpa_t table);
 
-/* Empties the TLB, the tables of translated code and the shadow tables: for registers or memory that changed by other ways
- * than the guest's instructions and phys_write(). */
+/* Empties the TLB, the tables of translated code and the shadow tables: for registers or memory that changed by other
+ * ways than the guest's instructions and phys_write(). */
 void tlb_flush(struct vcpu *v);
 
 /* Empties the TLB and the tables of translated code, in every address space: translations are still what they were, but

@@ -4,8 +4,8 @@
 
 enum { LINEAR_BITS = 48 };
 
-/* Tables of one set lie behind each other, those of one class of rights together; that of TLB_USER_ALIGNED stays empty and
- * is the same for all. */
+/* Tables of one set lie behind each other, those of one class of rights together; that of TLB_USER_ALIGNED stays
+ * empty and is the same for all. */
 enum { TABLES = TLB_USER_ALIGNED * MEMTABLE_KINDS };
 
 static u64 all_bytes(const struct memtable *m, unsigned spaces)

@@ -1,12 +1,13 @@
 /* Flat translation tables for translated code: one 8-byte addend for each page of linear addresses.
  *
  * host address = linear address + addend[page number]; 0 means that the page is not known, and the slow path
- * (mmu/access.h) decides. There is a table for reads and one for writes for each enum tlb_rights; the tables are sparse, and
- * only slots in use cost memory. Each address space of the shadow MMU has a set of them, so that a process that comes back
- * finds what it had: mmu/access.c fills them together with the TLB, and mmu/tlb.c drops what the shadow MMU reports.
+ * (mmu/access.h) decides. There is a table for reads and one for writes for each enum tlb_rights; the tables are
+ * sparse, and only slots in use cost memory. Each address space of the shadow MMU has a set of them, so that a
+ * process that comes back finds what it had: mmu/access.c fills them together with the TLB, and mmu/tlb.c drops what
+ * the shadow MMU reports.
  *
- * A page number is bits 47..12 of the address. A non-canonical address meets the slot of another one, and makes a host
- * address that is not canonical either. */
+ * A page number is bits 47..12 of the address. A non-canonical address meets the slot of another one, and makes a
+ * host address that is not canonical either. */
 #ifndef REPRISE_MMU_MEMTABLE_H
 #define REPRISE_MMU_MEMTABLE_H
 
@@ -25,8 +26,8 @@ struct memtable {
     u64 *log[MEMTABLE_LOG];
 };
 
-/* Gives v a set for each of `spaces` address spaces, and selects the first. For linear addresses of 48 bits if `wide`, else
- * of 32. STATUS_NO_MEMORY if the host refuses. */
+/* Gives v a set for each of `spaces` address spaces, and selects the first. For linear addresses of 48 bits if
+ * `wide`, else of 32. STATUS_NO_MEMORY if the host refuses. */
 enum status memtable_create(struct vcpu *v, bool wide, unsigned spaces);
 /* Does nothing if there are none. */
 void memtable_destroy(struct vcpu *v);

@@ -101,7 +101,8 @@ struct found {
     u64 frame;
 };
 
-/* SDM vol. 3, 4.5 and 4.6, for CPL 3: rights are those that all levels give. A and D are set if the access is allowed. */
+/* SDM vol. 3, 4.5 and 4.6, for CPL 3: rights are those that all levels give. A and D are set if the access is
+ * allowed. */
 static struct found walk_shadow(struct shadow *s, u32 root, u64 linear, enum access access)
 {
     u64 *path[SHADOW_LEVELS], all = ~0ull, any = 0;

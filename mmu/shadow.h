@@ -1,12 +1,12 @@
 /* The shadow MMU: genuine x86-64 page tables in frames of ours that say what the guest's tables say, and no more.
  *
- * They are filled on demand from guest walks. Frames of guest tables that shadow pages derive from are write-traced: a
- * write drops the entries that derive from what was written, at once, so that every access is as if it had walked
- * the guest's own tables. Loading CR3 selects an address space that may still be there; INVLPG has nothing to do.
- * A translation that cannot be shadowed (tables outside RAM) is walked each time.
+ * They are filled on demand from guest walks. Frames of guest tables that shadow pages derive from are write-traced:
+ * a write drops the entries that derive from what was written, at once, so that every access is as if it had walked
+ * the guest's own tables. Loading CR3 selects an address space that may still be there; INVLPG has nothing to do. A
+ * translation that cannot be shadowed (tables outside RAM) is walked each time.
  *
- * On metal the processor walks these tables. Elsewhere shadow_translate() is the processor: it walks them, sets A and D in
- * them, and takes what it finds there. Whoever keeps what it found (flat tables, a TLB) gives a listener. */
+ * On metal the processor walks these tables. Elsewhere shadow_translate() is the processor: it walks them, sets A
+ * and D in them, and takes what it finds there. Whoever keeps what it found (flat tables, a TLB) gives a listener. */
 #ifndef REPRISE_MMU_SHADOW_H
 #define REPRISE_MMU_SHADOW_H
 
@@ -50,8 +50,8 @@ void shadow_destroy(struct vm *vm);
 /* Forgets everything: for memory that changed behind the tracing's back (reset, restored snapshots). */
 void shadow_reset(struct vm *vm);
 
-/* Finds the address space of v's CR0, CR3, CR4, EFER and PDPTEs, or makes it; call after any change of them. True if it is
- * not the one that was selected. */
+/* Finds the address space of v's CR0, CR3, CR4, EFER and PDPTEs, or makes it; call after any change of them. True if
+ * it is not the one that was selected. */
 bool shadow_select(struct vcpu *v);
 /* Its number, which a listener hears about. */
 unsigned shadow_space_number(const struct vcpu *v);

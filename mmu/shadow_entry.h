@@ -14,7 +14,8 @@
 #define SHADOW_USER 0x004ull /* in every present entry: code derived from a guest runs at CPL 3 */
 #define SHADOW_ACCESSED 0x020ull
 #define SHADOW_DIRTY 0x040ull
-/* Available to software: the guest's tables allow writes and D is set, but the frame is watched: emulate, don't walk. */
+/* Available to software: the guest's tables allow writes and D is set, but the frame is watched: emulate, don't
+ * walk. */
 #define SHADOW_TRACED 0x200ull
 #define SHADOW_NX (1ull << 63)
 #define SHADOW_FRAME_LIMIT (1ull << 40) /* frame numbers are below */
@@ -33,7 +34,8 @@ struct shadow_domain {
 struct shadow_request {
     bool table; /* names a shadow table, else maps a page */
     u64 frame;  /* host frame number of either */
-    /* The guest's entries: all present, all accessed, user and writable in all, no-execute in none; dirty in the last. */
+    /* The guest's entries: all present, all accessed, user and writable in all, no-execute in none; dirty in the
+     * last. */
     bool present, accessed, user, writable, executable, dirty;
     /* Who the tables are for. */
     bool user_view;     /* CPL 3: pages of the supervisor are not there */

@@ -1,4 +1,5 @@
-/* Every combination of what may be asked of a shadow entry, against what the contract in mmu/shadow_entry.h promises. */
+/* Every combination of what may be asked of a shadow entry, against what the contract in mmu/shadow_entry.h
+ * promises. */
 #include "mmu/shadow_entry.h"
 
 #include <setjmp.h>

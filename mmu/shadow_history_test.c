@@ -296,7 +296,8 @@ static void access_memory(u64 linear, enum access access, enum tlb_rights rights
     u64 page = linear & ~(u64)PAGE_MASK;
     struct flat *f = flat_slot(linear, view);
     struct reference_result want = expect(linear, access, rights);
-    bool hit = f->used && f->linear == page && (access == ACCESS_READ || (access == ACCESS_WRITE ? f->write : f->fetch));
+    bool allowed = access == ACCESS_READ || (access == ACCESS_WRITE ? f->write : f->fetch);
+    bool hit = f->used && f->linear == page && allowed;
     struct shadow_translation t = {.ok = true, .page = gpa(f->page), .direct = true, .direct_write = f->write};
     if (hit)
         flat_hits++;

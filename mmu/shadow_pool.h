@@ -92,7 +92,8 @@ u32 shadow_pool_next(const struct shadow_pool *p, u32 page);
 u32 shadow_pool_take(struct shadow_pool *p, struct shadow_key key);
 /* Gives back a page that has no entries and no parents. */
 void shadow_pool_give(struct shadow_pool *p, u32 page);
-/* The next page to evict: not referenced lately, not pinned by `pin`, no root if that can be avoided. 0: all are pinned. */
+/* The next page to evict: not referenced lately, not pinned by `pin`, no root if that can be avoided. 0: all are
+ * pinned. */
 u32 shadow_pool_victim(struct shadow_pool *p, u64 pin);
 
 /* Puts an entry at the head of the list `head`, and takes it out. */

@@ -66,7 +66,8 @@ static inline struct shadow_page *shadow_page_of(struct shadow *s, u32 entry)
 
 /* ---- shadow_fill.c ---- */
 
-/* Makes the entries that lead to the page of a successful walk. Does less, or nothing, where it may not or has no room. */
+/* Makes the entries that lead to the page of a successful walk. Does less, or nothing, where it may not or has no
+ * room. */
 void shadow_fill(struct vcpu *v, enum tlb_rights view, u64 linear, const struct walk_result *walk,
                  const struct walk_path *path);
 

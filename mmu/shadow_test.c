@@ -234,8 +234,8 @@ static void a_page_that_becomes_a_table_cannot_be_written_directly(void **state)
     assert_true(touch(0x40000, ACCESS_WRITE).direct_write);
 }
 
-/* With 8-byte entries, what 32-bit paging takes for A of an entry may be an address bit. Only RAM above 4 GiB can tell: the
- * half of an entry that holds address bits has P, which is bit 32. */
+/* With 8-byte entries, what 32-bit paging takes for A of an entry may be an address bit. Only RAM above 4 GiB can
+ * tell: the half of an entry that holds address bits has P, which is bit 32. */
 static void accessed_bits_may_be_address_bits_elsewhere(void **state)
 {
     (void)state;

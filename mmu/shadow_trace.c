@@ -43,8 +43,8 @@ void shadow_ram_written(struct vm *vm, u64 offset, unsigned size)
     }
 }
 
-/* A and D of an entry that a walk used only ever add rights, so what derives from it still holds. But what the walk took
- * for the low byte of a 4-byte entry may be the middle of an 8-byte one for other address spaces. */
+/* A and D of an entry that a walk used only ever add rights, so what derives from it still holds. But what the walk
+ * took for the low byte of a 4-byte entry may be the middle of an 8-byte one for other address spaces. */
 void shadow_ram_marked(struct vm *vm, u64 offset)
 {
     struct shadow *s = vm->shadow;
