@@ -38,5 +38,6 @@ struct engine {
 
 extern const struct engine engine_sbe; /* sbe/engine_sbe.c */
 extern const struct engine engine_interp; /* sbe/interp.h */
+extern const struct engine engine_interp_shadow; /* sbe/interp_shadow.c */
 
 #endif

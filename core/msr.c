@@ -219,7 +219,7 @@ static bool write_efer(struct vcpu *v, const struct msr_row *row, u32 index, u64
     u64 changed = value ^ c->efer;
     c->efer = (value & ~(u64)EFER_LMA) | (c->efer & EFER_LMA);
     if (changed & EFER_NXE)
-        tlb_flush(v);
+        tlb_invalidate(v);
     return true;
 }
 

@@ -187,7 +187,7 @@ static void task_enter(struct vcpu *v, const struct task_request *r, const struc
     if (l->cr3 && cpu_paging(c)) {
         c->cr3 = t->cr3;
         memcpy(c->pdpte, pdpte, sizeof c->pdpte);
-        tlb_flush(v);
+        tlb_invalidate(v);
     }
     vcpu_update_mode(v);
 }

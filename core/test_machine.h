@@ -117,6 +117,7 @@ static inline struct machine *machine_with_ram(u64 bytes)
     m->vm.vcpu_count = 1;
     m->v.vm = &m->vm;
     m->vm.config.model = cpu_model_find(CPU_MODEL_DEFAULT);
+    m->vm.config.engine = &engine_interp;
     m->v.tlb.epoch = 1;
     machine_tables(m);
     struct cpu *c = &m->v.cpu;

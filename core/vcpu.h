@@ -67,6 +67,8 @@ struct vcpu {
     struct interp *interp;       /* engine state: decoded-instruction cache */
     struct fpu_thunks *thunks;   /* native FPU/SSE execution, sbe/fpu.h */
     struct memtable *memtable;   /* translations as translated code looks them up, or NULL; mmu/memtable.h */
+    struct memtable *memtables;  /* all: by address space */
+    u32 memtable_count;
     struct sbe *sbe;             /* engine state: translated code, or NULL; sbe/codecache.h */
     struct sbe_context context;
 };

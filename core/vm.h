@@ -13,6 +13,8 @@
 #include "mmu/physmem.h"
 #include "replay/hash.h"
 
+struct shadow;
+
 enum { VCPU_MAX = 1 };
 
 struct vm_config {
@@ -48,6 +50,7 @@ struct vm {
     struct vcpu *vcpu[VCPU_MAX]; /* host_alloc-ed */
     unsigned vcpu_count;
     struct physmem memory;
+    struct shadow *shadow; /* mmu/shadow.h; NULL unless the engine wants it */
     struct chipset chipset;
     struct clock clock;
     struct vm_config config;

@@ -5,59 +5,30 @@
 #include "core/host.h"
 #include "core/vm.h"
 #include "mmu/memtable.h"
+#include "mmu/shadow.h"
 #include "mmu/walk.h"
 
 /* ---- Coherence ---------------------------------------------------------------------------------- */
 
-static void drop_all_entries(struct tlb *t)
-{
-    memset(t->entries, 0, sizeof t->entries);
-    t->epoch = 1;
-}
-
-void tlb_flush(struct vcpu *v)
-{
-    struct tlb *t = &v->tlb;
-    if (++t->epoch > PAGE_MASK)
-        drop_all_entries(t);
-    if (v->memtable)
-        memtable_flush(v->memtable);
-    t->fetches++;
-    v->vm->memory.epoch++;
-    v->vm->stats.tlb_flushes++;
-}
-
 u64 phys_track_writes(struct vm *vm)
 {
     for (unsigned n = 0; n < vm->vcpu_count; n++)
-        tlb_flush(vm->vcpu[n]);
+        tlb_forget(vm->vcpu[n]);
     vm->memory.clean_epoch = vm->memory.epoch;
     return vm->memory.epoch;
-}
-
-void tlb_update_rights(struct vcpu *v)
-{
-    const struct cpu *c = &v->cpu;
-    struct tlb *t = &v->tlb;
-    bool ac = c->rflags & FLAG_AC;
-    if (c->cpl == 3)
-        t->rights = ac && (c->cr0 & CR0_AM) ? TLB_USER_ALIGNED : TLB_USER;
-    else
-        t->rights = ac && (c->cr4 & CR4_SMAP) ? TLB_SUPERVISOR_AC : TLB_SUPERVISOR;
-    t->fetch_rights = c->cpl == 3 ? TLB_USER : TLB_SUPERVISOR;
-    t->fetches++; /* CS may have changed as well */
-    t->current = t->entries[t->rights];
 }
 
 /* Takes the direct write entries for a RAM page out of every TLB, so that writes to it are seen from now on. */
 static void revoke_write_entries(struct vm *vm, u64 offset, struct frame *frame)
 {
+    if (vm->shadow) {
+        shadow_ram_watched(vm, offset); /* which knows who may write it */
+        return;
+    }
     if (frame->write_epoch != vm->memory.epoch)
         return;
     u64 host = (u64)physmem_host(&vm->memory, offset & ~(u64)PAGE_MASK);
     for (unsigned n = 0; n < vm->vcpu_count; n++) {
-        if (vm->vcpu[n]->memtable)
-            memtable_revoke_writes(vm->vcpu[n]->memtable, (const u8 *)host);
         struct tlb_entry *e = &vm->vcpu[n]->tlb.entries[0][0];
         for (unsigned i = 0; i < TLB_RIGHTS * TLB_ENTRIES; i++)
             if (e[i].write_tag && (e[i].write_tag & ~(u64)PAGE_MASK) + e[i].addend == host)
@@ -73,10 +44,17 @@ static void watch(struct vm *vm, u64 offset, u32 flag)
     frame->flags |= flag;
 }
 
+void phys_watch_shadow(struct vm *vm, gpa_t table)
+{
+    u64 offset = physmem_offset(&vm->memory, table);
+    if (offset != UINT64_MAX)
+        watch(vm, offset, FRAME_SHADOW);
+}
+
 void phys_watch_table(struct vm *vm, gpa_t entry)
 {
     u64 offset = physmem_offset(&vm->memory, entry);
-    if (offset == UINT64_MAX)
+    if (offset == UINT64_MAX || vm->shadow) /* whose entries everything derives from then */
         return;
     watch(vm, offset, FRAME_TABLE);
     vm->memory.frames[offset >> PAGE_SHIFT].table_epoch = vm->memory.epoch;
@@ -126,6 +104,8 @@ static void ram_written(struct vm *vm, u64 offset, unsigned size)
     if (__builtin_expect(!(frame->flags & FRAME_WATCHED), 1))
         return;
     code_written(vm, frame, offset, size);
+    if (frame->flags & FRAME_SHADOW)
+        shadow_ram_written(vm, offset, size);
     if (!(frame->flags & FRAME_TABLE))
         return;
     frame->flags &= ~FRAME_TABLE;
@@ -143,9 +123,12 @@ void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
         phys_write(vm, entry, &low_byte, 1);
         return;
     }
+    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
     *physmem_host(&vm->memory, offset) = low_byte;
     vm->memory.written[offset >> PAGE_SHIFT] = vm->memory.epoch;
-    code_written(vm, &vm->memory.frames[offset >> PAGE_SHIFT], offset, 1);
+    code_written(vm, frame, offset, 1);
+    if (frame->flags & FRAME_SHADOW)
+        shadow_ram_marked(vm, offset);
 }
 
 /* ---- Physical accesses -------------------------------------------------------------------------- */
@@ -230,9 +213,6 @@ static void memtable_remember(struct vcpu *v, u64 linear, enum tlb_rights rights
     if (!v->memtable || !frame_guard(m, offset))
         return;
     const u8 *host = physmem_host(m, offset);
-    if (memtable_fill(v->memtable, linear, rights, kind, host))
-        return;
-    tlb_flush(v);
     memtable_fill(v->memtable, linear, rights, kind, host);
 }
 
@@ -267,6 +247,16 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
     }
 }
 
+/* Walks the guest's tables, or those that shadow them: what an entry there does not allow directly is not cacheable. */
+static struct walk_result walk_any_tables(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights)
+{
+    if (!v->vm->shadow)
+        return walk_guest(v, linear, access, rights, true);
+    struct shadow_translation t = shadow_translate(v, linear, access, rights);
+    return (struct walk_result){
+        .ok = t.ok, .error = t.error, .page = t.page, .writable = t.direct_write, .cacheable = t.direct};
+}
+
 /* The guest-physical address behind `linear`, with rights checked, A and D set. False: #PF recorded. */
 static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights, u64 *physical)
 {
@@ -275,12 +265,11 @@ static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_r
     u64 have = access == ACCESS_READ ? e->read_tag : access == ACCESS_WRITE ? e->write_tag : e->fetch_tag;
     struct vm *vm = v->vm;
     if (have == tag) {
-        u64 offset = physmem_host_offset(&vm->memory, linear + e->addend);
-        *physical = offset < vm->memory.low ? offset : offset - vm->memory.low + PHYS_HOLE_END;
+        *physical = physmem_address(&vm->memory, physmem_host_offset(&vm->memory, linear + e->addend)).raw;
         return true;
     }
     vm->stats.tlb_misses++;
-    struct walk_result walk = walk_guest(v, linear, access, rights, true);
+    struct walk_result walk = walk_any_tables(v, linear, access, rights);
     if (!walk.ok) {
         fault_page(v, linear, walk.error);
         return false;

@@ -113,8 +113,23 @@ void phys_write(struct vm *vm, gpa_t to, const void *from, unsigned size);
 void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte);
 void phys_watch_table(struct vm *vm, gpa_t entry);
 
-/* Empties the TLB: for CR0, CR3, CR4 and EFER changes, INVLPG. O(1). */
+/* For the shadow MMU alone: declares that shadow entries derive from `table`, a page of RAM, from now on. */
+void phys_watch_shadow(struct vm *vm, gpa_t table);
+
+/* Empties the TLB, the tables of translated code and the shadow tables: for registers or memory that changed by other
+ * ways than the guest's instructions and phys_write(). */
 void tlb_flush(struct vcpu *v);
+
+/* Empties the TLB and the tables of translated code, in every address space: translations are still what they were, but
+ * accesses must be seen (breakpoints, write tracking). */
+void tlb_forget(struct vcpu *v);
+
+/* For the guest's changes of CR0, CR3, CR4, EFER and the PDPTEs, and for INVLPG. O(1). */
+void tlb_invalidate(struct vcpu *v);
+
+/* Makes the TLBs of vm use shadow tables (mmu/shadow.h) from now on; shadow_destroy() ends it. */
+struct shadow_config;
+enum status tlb_use_shadow(struct vm *vm, const struct shadow_config *config);
 
 /* Begins an interval of write tracking: whatever is written to RAM from now on, by an instruction, a device or a loader, is
  * seen by physmem_written_since() with the number that this returns. Direct write translations are dropped. Intervals of

@@ -4,68 +4,86 @@
 
 enum { LINEAR_BITS = 48 };
 
-enum status memtable_create(struct vcpu *v, bool wide)
+/* Tables of one set lie behind each other, those of one class of rights together; that of TLB_USER_ALIGNED stays
+ * empty and is the same for all. */
+enum { TABLES = TLB_USER_ALIGNED * MEMTABLE_KINDS };
+
+static u64 all_bytes(const struct memtable *m, unsigned spaces)
 {
-    struct memtable *m = host_alloc(sizeof *m);
+    return m->bytes * (TABLES * (u64)spaces + 1);
+}
+
+enum status memtable_create(struct vcpu *v, bool wide, unsigned spaces)
+{
+    struct memtable *m = host_alloc(spaces * sizeof *m);
     if (!m)
         return STATUS_NO_MEMORY;
     m->bytes = sizeof(u64) << ((wide ? LINEAR_BITS : 32) - PAGE_SHIFT);
-    v->memtable = m;
-    for (unsigned rights = 0; rights < TLB_RIGHTS; rights++)
-        for (unsigned kind = 0; kind < MEMTABLE_KINDS; kind++) {
-            m->slots[rights][kind] = host_alloc(m->bytes);
-            if (!m->slots[rights][kind]) {
-                memtable_destroy(v);
-                return STATUS_NO_MEMORY;
-            }
+    u8 *tables = host_alloc(all_bytes(m, spaces));
+    if (!tables) {
+        host_free(m, spaces * sizeof *m);
+        return STATUS_NO_MEMORY;
+    }
+    for (unsigned n = 0; n < spaces; n++) {
+        m[n].bytes = m->bytes;
+        for (unsigned table = 0; table < TLB_RIGHTS * MEMTABLE_KINDS; table++) {
+            u64 at = table < TABLES ? 1 + (u64)n * TABLES + table : 0;
+            m[n].slots[table / MEMTABLE_KINDS][table % MEMTABLE_KINDS] = (u64 *)(tables + at * m->bytes);
         }
+    }
+    v->memtables = v->memtable = m;
+    v->memtable_count = spaces;
     return STATUS_OK;
 }
 
 void memtable_destroy(struct vcpu *v)
 {
-    struct memtable *m = v->memtable;
-    for (unsigned rights = 0; rights < TLB_RIGHTS; rights++)
-        for (unsigned kind = 0; kind < MEMTABLE_KINDS; kind++)
-            if (m->slots[rights][kind])
-                host_free(m->slots[rights][kind], m->bytes);
-    host_free(m, sizeof *m);
-    v->memtable = NULL;
+    struct memtable *m = v->memtables;
+    if (!m)
+        return;
+    host_free(m->slots[TLB_USER_ALIGNED][0], all_bytes(m, v->memtable_count));
+    host_free(m, v->memtable_count * sizeof *m);
+    v->memtables = v->memtable = NULL;
+    v->memtable_count = 0;
 }
 
 void memtable_flush(struct memtable *m)
 {
     for (u32 n = 0; n < m->used; n++)
-        *m->log[n].slot = 0;
+        *m->log[n] = 0;
     m->used = 0;
 }
 
-bool memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum memtable_kind kind, const u8 *host)
+void memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum memtable_kind kind, const u8 *host)
 {
     u64 page = linear & ~(u64)PAGE_MASK;
     u64 index = memtable_page(linear);
     if (index >= m->bytes / sizeof(u64))
-        return true;
+        return;
     u64 *slot = &m->slots[rights][kind][index];
     if (!*slot) {
         if (m->used == MEMTABLE_LOG)
-            return false;
-        m->log[m->used].slot = slot;
-        m->log[m->used].linear = page;
-        m->log[m->used++].write = kind == MEMTABLE_WRITE;
+            memtable_flush(m);
+        m->log[m->used++] = slot;
     }
     *slot = (u64)host - page;
-    return true;
 }
 
-void memtable_revoke_writes(struct memtable *m, const u8 *host)
+static void empty(u64 *slots, u64 count)
 {
-    for (u32 n = 0; n < m->used;) {
-        if (m->log[n].write && *m->log[n].slot + m->log[n].linear == (u64)host) {
-            *m->log[n].slot = 0;
-            m->log[n] = m->log[--m->used];
-        } else {
-            n++;
-        }
-    }
+    for (u64 n = 0; n < count; n++)
+        if (slots[n]) /* a page of slots that was never used costs nothing until it is written */
+            slots[n] = 0;
+}
+
+void memtable_drop(struct memtable *m, enum tlb_rights rights, u64 linear, u64 pages, bool writes_only)
+{
+    u64 index = memtable_page(linear), count = m->bytes / sizeof(u64);
+    if (index >= count)
+        return;
+    if (pages > count - index)
+        pages = count - index;
+    empty(m->slots[rights][MEMTABLE_WRITE] + index, pages);
+    if (!writes_only)
+        empty(m->slots[rights][MEMTABLE_READ] + index, pages);
 }

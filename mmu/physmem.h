@@ -20,7 +20,8 @@
 #define FRAME_CODE 0x1u  /* decoded instructions of it are cached */
 #define FRAME_TABLE 0x2u /* served as a page table in table_epoch */
 #define FRAME_GUARDED 0x4u /* the hole behind the page is in place (PHYSMEM_HOLES) */
-#define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE)
+#define FRAME_SHADOW 0x8u /* shadow page tables derive from it (mmu/shadow.h) */
+#define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE | FRAME_SHADOW)
 
 struct frame {
     u32 flags;

@@ -102,13 +102,8 @@ static u64 entry_address(const struct format *f, u64 entry, u8 shift, bool leaf)
     return entry & ADDRESS_MASK & ~((1ull << shift) - 1);
 }
 
-/* The protection of the whole path so far. */
-struct rights {
-    bool user, writable, executable;
-};
-
 /* SDM vol. 3, 4.6.1: does the path allow the access? */
-static bool access_allowed(const struct cpu *c, struct rights r, enum access access, enum tlb_rights who)
+static bool access_allowed(const struct cpu *c, struct walk_rights r, enum access access, enum tlb_rights who)
 {
     if (who == TLB_USER || who == TLB_USER_ALIGNED)
         return r.user && (access != ACCESS_WRITE || r.writable) && (access != ACCESS_FETCH || r.executable);
@@ -142,17 +137,11 @@ static u64 entry_read(struct vm *vm, u64 at, u8 bytes, bool commit)
     return entry;
 }
 
-struct path {
-    u64 at[4];    /* guest-physical address of the entry used at each level */
-    u64 entry[4];
-    unsigned depth; /* of the leaf */
-};
-
 /* Sets A along the path and D in the leaf (SDM vol. 3, 4.8). Nothing else changes, so translations stay valid. */
-static void set_accessed_dirty(struct vm *vm, const struct path *p, bool dirty)
+static void set_accessed_dirty(struct vm *vm, const struct walk_path *p, bool dirty)
 {
-    for (unsigned l = 0; l <= p->depth; l++) {
-        u64 want = p->entry[l] | PTE_A | (dirty && l == p->depth ? PTE_D : 0);
+    for (unsigned l = 0; l < p->levels; l++) {
+        u64 want = p->entry[l] | PTE_A | (dirty && l + 1 == p->levels ? PTE_D : 0);
         if (want == p->entry[l])
             continue;
         phys_write_table(vm, gpa(p->at[l]), (u8)want);
@@ -161,64 +150,98 @@ static void set_accessed_dirty(struct vm *vm, const struct path *p, bool dirty)
 
 static struct walk_result walk_fault(u32 error) { return (struct walk_result){.ok = false, .error = error}; }
 
-static struct walk_result walk_tables(struct vcpu *v, u64 linear, enum access access, enum tlb_rights who, bool commit)
+/* What is asked of a walk. */
+struct request {
+    u64 linear;
+    enum access access;
+    enum tlb_rights who;
+    bool commit;
+};
+
+static struct walk_result walk_success(struct vcpu *v, const struct request *r, struct walk_path *path,
+                                       const struct level *leaf)
+{
+    unsigned last = path->levels - 1u;
+    bool cacheable = true;
+    if (r->commit)
+        set_accessed_dirty(v->vm, path, r->access == ACCESS_WRITE);
+    for (unsigned l = 0; l <= last; l++) {
+        if (r->commit)
+            phys_watch_table(v->vm, gpa(path->at[l]));
+        cacheable &= physmem_offset(&v->vm->memory, gpa(path->table[l])) != UINT64_MAX;
+    }
+    u64 entry = path->entry[last];
+    const struct format *f = current_format(&v->cpu);
+    path->dirty = r->access == ACCESS_WRITE || (entry & PTE_D);
+    return (struct walk_result){
+        .ok = true,
+        .page = gpa(entry_address(f, entry, leaf->shift, true) |
+                    (r->linear & BITS(leaf->shift - 1, 0) & ~(u64)PAGE_MASK)),
+        .writable = path->dirty && access_allowed(&v->cpu, path->after[last], ACCESS_WRITE, r->who),
+        .global = entry & PTE_G,
+        .cacheable = cacheable,
+        .page_shift = leaf->shift,
+    };
+}
+
+static struct walk_result walk_tables(struct vcpu *v, const struct request *r, struct walk_path *path)
 {
     const struct cpu *c = &v->cpu;
     const struct format *f = current_format(c);
-    u32 error = error_code(c, access, who);
+    u32 error = error_code(c, r->access, r->who);
     u64 table = c->cr3 & (f->entry_bytes == 4 ? BITS(31, 12) : ADDRESS_MASK);
     if (f == &format_pae) {
-        u64 pdpte = c->pdpte[linear >> 30 & 3];
+        u64 pdpte = c->pdpte[r->linear >> 30 & 3];
         if (!(pdpte & PTE_P))
             return walk_fault(error);
         table = pdpte & ADDRESS_MASK;
     }
-    struct rights rights = {true, true, true};
-    struct path path = {.depth = 0};
-    bool cacheable = true;
-    for (unsigned l = 0; l < f->levels; l++) {
-        const struct level *level = &f->level[l];
-        u64 index = linear >> level->shift & ((1u << level->index_bits) - 1);
-        path.at[l] = table + index * f->entry_bytes;
-        path.depth = l;
-        u64 entry = path.entry[l] = entry_read(v->vm, path.at[l], f->entry_bytes, commit);
+    struct walk_rights rights = {true, true, true};
+    const struct level *level;
+    bool leaf = false;
+    for (unsigned l = 0; !leaf; l++) {
+        level = &f->level[l];
+        u64 index = r->linear >> level->shift & ((1u << level->index_bits) - 1);
+        path->levels = (u8)(l + 1);
+        path->table[l] = table;
+        path->at[l] = table + index * f->entry_bytes;
+        u64 entry = path->entry[l] = entry_read(v->vm, path->at[l], f->entry_bytes, r->commit);
         if (!(entry & PTE_P))
             return walk_fault(error);
-        bool leaf = level->shift == PAGE_SHIFT || ((entry & PTE_PS) && level_may_be_large(v, level));
+        leaf = level->shift == PAGE_SHIFT || ((entry & PTE_PS) && level_may_be_large(v, level));
         if (entry & level_reserved(v, f, level, leaf && level->shift != PAGE_SHIFT))
             return walk_fault(error | PF_PRESENT | PF_RESERVED);
         rights.user &= (entry & PTE_U) != 0;
         rights.writable &= (entry & PTE_W) != 0;
         rights.executable &= f->entry_bytes == 4 || !(entry & PTE_NX);
-        cacheable &= physmem_offset(&v->vm->memory, gpa(table)) != UINT64_MAX;
+        path->after[l] = rights;
         table = entry_address(f, entry, level->shift, leaf);
-        if (leaf)
-            break;
     }
-    if (!access_allowed(c, rights, access, who))
+    if (!access_allowed(c, rights, r->access, r->who))
         return walk_fault(error | PF_PRESENT);
-    if (commit)
-        set_accessed_dirty(v->vm, &path, access == ACCESS_WRITE);
-    for (unsigned l = 0; commit && l <= path.depth; l++)
-        phys_watch_table(v->vm, gpa(path.at[l]));
-    u8 shift = f->level[path.depth].shift;
-    bool dirty = access == ACCESS_WRITE || (path.entry[path.depth] & PTE_D);
-    return (struct walk_result){
-        .ok = true,
-        .page = gpa(table | (linear & BITS(shift - 1, 0) & ~(u64)PAGE_MASK)),
-        .writable = dirty && access_allowed(c, rights, ACCESS_WRITE, who),
-        .global = path.entry[path.depth] & PTE_G,
-        .cacheable = cacheable,
-        .page_shift = shift,
-    };
+    return walk_success(v, r, path, level);
+}
+
+static struct walk_result walk_any(struct vcpu *v, const struct request *r, struct walk_path *path)
+{
+    path->levels = 0;
+    path->dirty = true;
+    if (!cpu_paging(&v->cpu))
+        return (struct walk_result){.ok = true, .page = gpa(r->linear & 0xfffff000), .writable = true,
+                                    .cacheable = true, .page_shift = 32};
+    return walk_tables(v, r, path);
 }
 
 struct walk_result walk_guest(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights, bool commit)
 {
-    if (!cpu_paging(&v->cpu))
-        return (struct walk_result){.ok = true, .page = gpa(linear & 0xfffff000), .writable = true,
-                                    .cacheable = true, .page_shift = 32};
-    return walk_tables(v, linear, access, rights, commit);
+    struct walk_path path;
+    return walk_any(v, &(struct request){linear, access, rights, commit}, &path);
+}
+
+struct walk_result walk_guest_path(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights,
+                                   struct walk_path *path)
+{
+    return walk_any(v, &(struct request){linear, access, rights, true}, path);
 }
 
 bool walk_read_pdptes(struct vm *vm, u64 cr3, u64 pdpte[4])

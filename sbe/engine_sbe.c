@@ -6,6 +6,7 @@
 #include "core/segment.h"
 #include "core/vm.h"
 #include "mmu/memtable.h"
+#include "mmu/shadow.h"
 #include "sbe/interp.h"
 #include "sbe/translate.h"
 
@@ -15,14 +16,16 @@ static enum status sbe_create(struct vcpu *v)
     if (status != STATUS_OK)
         return status;
     bool wide = model_has(v->vm->config.model, FEAT_LM);
-    status = memtable_create(v, wide);
-    if (status == STATUS_OK) {
+    status = memtable_create(v, wide, shadow_config_default.spaces);
+    if (status == STATUS_OK)
+        status = tlb_use_shadow(v->vm, &shadow_config_default);
+    if (status == STATUS_OK)
         status = codecache_create(v);
-        if (status != STATUS_OK)
-            memtable_destroy(v);
-    }
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        shadow_destroy(v->vm);
+        memtable_destroy(v);
         engine_interp.destroy(v);
+    }
     v->context.jump_mask = JUMP_MASK;
     return status;
 }
@@ -30,6 +33,7 @@ static enum status sbe_create(struct vcpu *v)
 static void sbe_destroy(struct vcpu *v)
 {
     codecache_destroy(v);
+    shadow_destroy(v->vm);
     memtable_destroy(v);
     engine_interp.destroy(v);
 }

@@ -64,7 +64,7 @@ static enum exec write_cr0(struct vcpu *v, u64 value)
     if (changed & CR0_PG)
         c->efer = (c->efer & ~(u64)EFER_LMA) | ((value & CR0_PG) && (c->efer & EFER_LME) ? EFER_LMA : 0);
     if (changed & CR0_TRANSLATION) {
-        tlb_flush(v);
+        tlb_invalidate(v);
         vcpu_update_mode(v);
     }
     return EXEC_NEXT;
@@ -81,7 +81,7 @@ static enum exec write_cr3(struct vcpu *v, u64 value)
     if (pae && !walk_load_pdptes(v, value))
         return fault_gp(v, 0);
     c->cr3 = value;
-    tlb_flush(v);
+    tlb_invalidate(v);
     return EXEC_NEXT;
 }
 
@@ -96,7 +96,7 @@ static enum exec write_cr4(struct vcpu *v, u64 value)
     if (pae && ((value ^ c->cr4) & CR4_PDPTE) && !walk_load_pdptes(v, c->cr3))
         return fault_gp(v, 0);
     c->cr4 = value;
-    tlb_flush(v);
+    tlb_invalidate(v);
     vcpu_update_mode(v);
     return EXEC_NEXT;
 }
@@ -228,7 +228,7 @@ enum exec op_mov_dr_r(struct vcpu *v, const struct insn *i)
     c->dr[reg] = value;
     /* While breakpoints are armed no translation may bypass their check. */
     if (armed || debug_data_armed(c)) {
-        tlb_flush(v);
+        tlb_forget(v);
         vcpu_update_mode(v);
     }
     return EXEC_NEXT;
