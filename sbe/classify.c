@@ -1,5 +1,7 @@
 /* The pass that says what is done with each instruction. */
 #include "core/vm.h"
+#include "sbe/handlers.h"
+#include "sbe/interp.h"
 #include "sbe/translate_internal.h"
 
 #define KIND(name) (1u << OPK_##name)
@@ -14,7 +16,8 @@ static unsigned operand_of_kind(const struct isa_row *row, u32 kinds)
 
 unsigned operand_rm(const struct isa_row *row)
 {
-    return operand_of_kind(row, KIND(GRM) | KIND(GREGONLY) | KIND(MEM) | KIND(MOFFS) | KIND(XRM) | KIND(XRMREG) | KIND(OPREG));
+    return operand_of_kind(row, KIND(GRM) | KIND(GREGONLY) | KIND(MEM) | KIND(MOFFS) | KIND(XRM) | KIND(XRMREG) |
+                                KIND(MRM) | KIND(MRMREG) | KIND(OPREG));
 }
 
 unsigned operand_reg(const struct isa_row *row) { return operand_of_kind(row, KIND(GREG)); }
@@ -156,13 +159,26 @@ static enum treatment classify_data(const struct translation *t, const struct is
     return DO_PLAIN;
 }
 
-/* SSE on XMM registers. Those with implicit general registers, or with control state, are not translated. */
+/* FIP and its kin come from the guest, and FDP is an offset in a segment: here, one with base 0. */
+static enum treatment classify_x87(const struct translation *t, const struct insn *i)
+{
+    insn_handler handler = interp_handlers[i->row][2];
+    if (!(t->key & KEY_X87) || (handler != op_x87 && handler != op_x87_store && handler != op_x87_flags))
+        return DO_CALLOUT;
+    bool flat = t->wide ? i->seg < SEG_FS : (t->key & KEY_FLAT(i->seg)) != 0;
+    return (i->prefixes & INSN_MEM) && !(memory_translated(t, i) && flat) ? DO_CALLOUT : DO_PLAIN;
+}
+
+/* SSE and MMX on their own registers, and between them and memory or one general register. */
 static enum treatment classify_fpu(const struct translation *t, const struct isa_row *row, const struct insn *i)
 {
-    const u32 vectors = KIND(XREG) | KIND(XRM) | KIND(XRMREG);
-    static const char *const called[] = {"maskmovdqu", "pcmpestri", "pcmpestrm", "pcmpistri", "pcmpistrm", NULL};
-    bool plain = (row->attributes & A_NATIVE) && (row->attributes & A_SSE) && !(row->attributes & (A_MMX | A_X87 | A_WAITING));
-    if (!plain || !(t->key & KEY_SSE) || operand_of_kind(row, vectors) == ISA_OPERANDS || named_one_of(row, called))
+    insn_handler handler = interp_handlers[i->row][2];
+    u32 wanted = (row->attributes & A_SSE ? KEY_SSE : 0) | (row->attributes & A_MMX ? KEY_X87 : 0);
+    bool plain = handler == op_simd || handler == op_simd_store || handler == op_simd_flags || handler == op_simd_from_gpr ||
+                 handler == op_simd_to_gpr || handler == op_simd_to_rm;
+    if (row->attributes & A_X87)
+        return classify_x87(t, i);
+    if (!plain || !wanted || (t->key & wanted) != wanted)
         return DO_CALLOUT;
     return (i->prefixes & INSN_MEM) && !memory_translated(t, i) ? DO_CALLOUT : DO_PLAIN;
 }

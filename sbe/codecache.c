@@ -219,6 +219,24 @@ void codecache_forget_all(struct vcpu *v)
     s->blocks_used = s->sites_used = s->links_used = 1;
 }
 
+/* ---- Crossings ---------------------------------------------------------------------------------- */
+
+static u64 crossing_bit(u64 offset) { return offset * 0x9e3779b97f4a7c15ull >> 48; }
+_Static_assert(CROSSING_BITS == 1 << 16, "64 - 48 bits");
+
+bool codecache_crosses(const struct sbe *s, u64 offset)
+{
+    u64 bit = crossing_bit(offset);
+    return s->crossing[bit / 64] >> bit % 64 & 1;
+}
+
+void codecache_learn_crossing(struct vcpu *v, u64 offset)
+{
+    u64 bit = crossing_bit(offset);
+    v->sbe->crossing[bit / 64] |= 1ull << bit % 64;
+    codecache_forget(v, offset);
+}
+
 /* ---- Exceptions --------------------------------------------------------------------------------- */
 
 /* Blocks lie in the cache in the order of their numbers. */
@@ -243,7 +261,7 @@ bool codecache_landing(const void *context, u64 offset, struct host_landing *to)
         return false;
     for (u32 n = b->first_site; n < b->first_site + b->sites; n++)
         if (offset - s->sites[n].begin < s->sites[n].resume - s->sites[n].begin) {
-            *to = (struct host_landing){.code = s->site_exit[block_key_wide(b->key)], .rcx = n};
+            *to = (struct host_landing){.code = s->site_exit[block_key_wide(b->key)], .rcx = n | SITE_FAULTED};
             return true;
         }
     return false;

@@ -46,6 +46,7 @@ struct site {
     u32 begin;    /* offset in the cache of its first host instruction: from there to `resume`, exceptions are its own */
     u8 remaining; /* instructions of the block from this one on */
     u8 kind;      /* enum site_kind */
+    u8 faults;    /* how often an exception led here; stays at 255 */
 };
 
 struct link {
@@ -56,6 +57,8 @@ struct link {
     u32 target;  /* block, or 0 */
     u32 next;    /* in the target's list */
 };
+
+enum { CROSSING_BITS = 1 << 16 };
 
 struct sbe {
     struct host_exec code;
@@ -69,6 +72,7 @@ struct sbe {
     bool serialize; /* code has been written since it last ran */
     u16 jump_log[JUMP_CLASSES * JUMP_SLOTS];
     u32 hash[CACHE_HASH];
+    u64 crossing[CROSSING_BITS / 64]; /* instructions whose operands cross pages, by a hash of where they lie */
     u32 *frames; /* by RAM page: list of its blocks */
     u64 frame_count;
     struct block blocks[CACHE_BLOCKS];
@@ -101,6 +105,14 @@ void codecache_forget(struct vcpu *v, u64 offset);
 void codecache_forget_all(struct vcpu *v);
 
 static inline u64 jump_slot(u64 rip) { return (rip >> 12 & 15) << 8 | (rip >> 2 & 255); } /* PEXT by JUMP_MASK */
+
+/* An instruction at `offset` in RAM has crossed a page: it is told to look beforehand when it is translated again. One
+ * that is taken for another merely looks in vain. */
+void codecache_learn_crossing(struct vcpu *v, u64 offset);
+bool codecache_crosses(const struct sbe *s, u64 offset);
+
+/* What a site's number carries when an exception led there. */
+#define SITE_FAULTED 0x80000000u
 
 /* Where execution goes on after an exception at `offset` of the code, for struct host_exec. */
 bool codecache_landing(const void *context, u64 offset, struct host_landing *to);

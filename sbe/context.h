@@ -23,6 +23,7 @@ struct sbe_context {
     u64 resume;   /* where to go on */
     u64 read_table, write_table; /* mmu/memtable.h, with shift counts in their low bits */
     u64 jump_mask;               /* JUMP_MASK */
+    u64 page_mask, page_carry;   /* 0xfff and 0x1000 */
     u64 scratch;
     u32 site; /* of the last indirect jump */
     /* Indirect jumps: by slot, the indirect entry of some block at such a RIP, or the code that looks one up. */

@@ -27,6 +27,8 @@ static enum status sbe_create(struct vcpu *v)
         engine_interp.destroy(v);
     }
     v->context.jump_mask = JUMP_MASK;
+    v->context.page_mask = PAGE_MASK;
+    v->context.page_carry = PAGE_SIZE;
     return status;
 }
 
@@ -138,14 +140,27 @@ static bool site_goes_on(struct vcpu *v, const struct site *site, const struct b
            behind <= v->stop_at;
 }
 
+/* A signal costs as much as hundreds of checks: after a few, look before the access. Exceptions of other causes learn that
+ * in vain, once. */
+enum { CROSSINGS_BORNE = 3 };
+
+static void site_faulted(struct vcpu *v, struct site *site)
+{
+    const struct block *b = &v->sbe->blocks[site->block];
+    if (site->faults < UINT8_MAX && ++site->faults == CROSSINGS_BORNE)
+        codecache_learn_crossing(v, b->offset + (site->rip - b->rip));
+}
+
 const u8 *sbe_site(struct vcpu *v, u32 number)
 {
     struct sbe *s = v->sbe;
-    const struct site *site = &s->sites[number];
+    struct site *site = &s->sites[number & ~SITE_FAULTED];
     const struct block *b = &s->blocks[site->block];
-    bool wide = block_key_wide(b->key);
+    bool wide = v->mode == CODE_64;
     settle(v, site->rip, wide, site->remaining);
     v->vm->stats.callouts++;
+    if (number & SITE_FAULTED)
+        site_faulted(v, site);
     enum exec result = interp_insn(v, &site->insn);
     u32 found;
     if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))

@@ -229,6 +229,8 @@ static void emit_one(struct translation *t)
     t->site = 0;
     t->begin = t->e.at;
     t->rip = t->rips[t->at];
+    const struct block *b = &t->s->blocks[t->block];
+    t->crosses = codecache_crosses(t->s, b->offset + (t->rip - b->rip));
     emit_insn(t);
     if (!t->site)
         return;
@@ -294,7 +296,7 @@ u32 translate_block(struct vcpu *v, u64 offset, u32 key)
     t.wide = block_key_wide(key);
     t.key = key;
     t.count = t.fixups = t.side_exits = 0;
-    t.fpu_live = t.ended = false;
+    t.fpu_live = t.ended = t.crosses = false;
     unsigned bytes = scan(&t, offset);
     if (!t.count)
         return 0;

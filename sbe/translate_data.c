@@ -108,7 +108,7 @@ static struct place place_reg(const struct translation *t, const struct isa_row 
     if (operand < ISA_OPERANDS)
         return place_of(t, i->reg_at, operand_is_byte(row, operand), scratch);
     for (unsigned n = 0; n < ISA_OPERANDS; n++)
-        if (isa_operands[row->operands[n]].kind == OPK_XREG)
+        if (isa_operands[row->operands[n]].kind == OPK_XREG || isa_operands[row->operands[n]].kind == OPK_MREG)
             return (struct place){.host = i->reg};
     return (struct place){.host = i->modrm >> 3 & 7u};
 }
@@ -119,7 +119,7 @@ static struct place place_rm(const struct translation *t, const struct isa_row *
     if (operand == ISA_OPERANDS)
         return (struct place){.host = i->rm};
     u8 kind = isa_operands[row->operands[operand]].kind;
-    if (kind == OPK_XRM || kind == OPK_XRMREG)
+    if (kind == OPK_XRM || kind == OPK_XRMREG || kind == OPK_MRM || kind == OPK_MRMREG)
         return (struct place){.host = i->rm};
     return place_of(t, i->rm_at, operand_is_byte(row, operand), HOST_ADDRESS);
 }
@@ -134,7 +134,7 @@ static struct host_insn host_insn(const struct isa_row *row, const struct insn *
         .opcode = row->attributes & A_PLUSR ? row->opcode : i->opcode, /* a register's number is not part of it here */
         .modrm = has_modrm(row),
         .opsize = i->opsize,
-        .wide = i->opsize == 8 || (i->rex & 8),
+        .wide = !(row->attributes & A_X87) && (i->opsize == 8 || (i->rex & 8)),
     };
 }
 
@@ -177,7 +177,7 @@ static void emit_move_immediate(struct translation *t, const struct isa_row *row
 
 static bool faults_on_registers(const struct isa_row *row)
 {
-    return row_named(row, "div") || row_named(row, "idiv") || (row->attributes & A_XM);
+    return row_named(row, "div") || row_named(row, "idiv") || (row->attributes & (A_XM | A_X87 | A_MMX));
 }
 
 static void emit_register_form(struct translation *t, const struct isa_row *row, const struct insn *i)
@@ -229,6 +229,49 @@ static struct host_rm memory_with(struct translation *t, const struct isa_row *r
     return rm;
 }
 
+#define IN_FPU(field) rm_memory(RSP, (s32)offsetof(struct vcpu, cpu.fpu.field))
+
+static void emit_copy_selector(struct emitter *e, enum seg seg, struct host_rm to)
+{
+    struct host_rm from = rm_memory(RSP, (s32)(offsetof(struct vcpu, cpu.seg) + seg * sizeof(struct segment)));
+    emit8(e, 0x0f); /* movzx ecx, word [selector] */
+    emit8(e, 0xb7);
+    emit_modrm(e, RCX, &from);
+    emit8(e, 0x66);
+    emit_op(e, 0, 0x89, RCX, to);
+}
+
+static void emit_store_constant_16(struct emitter *e, unsigned value, struct host_rm to)
+{
+    emit8(e, 0x66);
+    emit_op(e, 0, 0xc7, 0, to);
+    emit16(e, value);
+}
+
+/* What the FPU would remember of the instruction (SDM vol. 1, 8.1.8): its address and opcode. */
+static void emit_x87_pointers(struct translation *t, const struct insn *i)
+{
+    struct emitter *e = &t->e;
+    emit_store_constant_32(e, (u32)t->rip, IN_FPU(fip));
+    emit_store_constant_32(e, (u32)(t->rip >> 32), rm_memory(RSP, (s32)offsetof(struct vcpu, cpu.fpu.fip) + 4));
+    emit_store_constant_16(e, (unsigned)(i->opcode & 7) << 8 | i->modrm, IN_FPU(fop));
+    if (t->wide)
+        emit_store_constant_16(e, 0, IN_FPU(fcs));
+    else
+        emit_copy_selector(e, SEG_CS, IN_FPU(fcs));
+}
+
+/* And of its operand, whose address is in `address`. After the access: RCX is free then, and a fault has remembered nothing. */
+static void emit_x87_data_pointer(struct translation *t, const struct insn *i, unsigned address)
+{
+    struct emitter *e = &t->e;
+    emit_store(e, address, IN_FPU(fdp));
+    if (t->wide)
+        emit_store_constant_16(e, 0, IN_FPU(fds));
+    else
+        emit_copy_selector(e, (enum seg)i->seg, IN_FPU(fds));
+}
+
 static void emit_memory_form(struct translation *t, const struct isa_row *row, const struct insn *i)
 {
     struct host_insn h = host_insn(row, i);
@@ -246,6 +289,8 @@ static void emit_memory_form(struct translation *t, const struct isa_row *row, c
     emit_opcode(&t->e, &h);
     emit_immediate(&t->e, row, i);
     place_store(t, &reg, row_writes_reg(row) || row->cls == CLS_FPU);
+    if (row->attributes & A_X87)
+        emit_x87_data_pointer(t, i, rm.index);
 }
 
 /* The FPU may have been parked since it was last seen live: then the interpreter executes the instruction, and it is. */
@@ -274,6 +319,8 @@ void emit_plain(struct translation *t, const struct insn *i)
         emit_register_form(t, row, i);
     else
         emit_bare_form(t, row, i);
+    if (row->attributes & A_X87)
+        emit_x87_pointers(t, i);
     if (row->cls == CLS_FPU)
         t->fpu_live = !memory || !row_writes_rm(row); /* a store to a device parks the FPU in the end */
 }

@@ -34,7 +34,7 @@ static void emit_stack_adjust(struct translation *t, s32 bytes)
 static void emit_push_address(struct translation *t)
 {
     emit_lea(&t->e, t->wide, HOST_ADDRESS, rm_memory(stack_pointer(t), -(s32)word_bytes(t)));
-    emit_addend(t, HOST_ADDRESS, true);
+    emit_addend(t, HOST_ADDRESS, word_bytes(t), true);
 }
 
 static void emit_push_constant(struct translation *t, u64 value)
@@ -73,7 +73,7 @@ static void emit_pop_register(struct translation *t, unsigned reg)
 {
     struct emitter *e = &t->e;
     unsigned host = host_of(t->wide, reg);
-    emit_addend(t, stack_pointer(t), false);
+    emit_addend(t, stack_pointer(t), word_bytes(t), false);
     emit_load_word(t, host == HOST_NONE ? HOST_ADDRESS : host, rm_indexed(HOST_ADDEND, stack_pointer(t), 0, 0));
     if (host == HOST_NONE)
         emit_store(e, HOST_ADDRESS, guest_slot(reg));
@@ -82,7 +82,7 @@ static void emit_pop_register(struct translation *t, unsigned reg)
 
 static void emit_leave_frame(struct translation *t)
 {
-    emit_addend(t, RBP, false);
+    emit_addend(t, RBP, word_bytes(t), false);
     emit_load_word(t, HOST_ADDRESS, rm_indexed(HOST_ADDEND, RBP, 0, 0));
     emit_lea(&t->e, t->wide, stack_pointer(t), rm_memory(RBP, (s32)word_bytes(t)));
     emit_move(&t->e, RBP, HOST_ADDRESS);
@@ -220,7 +220,7 @@ static void emit_call_indirect(struct translation *t, const struct insn *i, u64 
 static void emit_return(struct translation *t, const struct insn *i)
 {
     t->s->sites[current_site(t)].kind = SITE_RETURN;
-    emit_addend(t, stack_pointer(t), false);
+    emit_addend(t, stack_pointer(t), word_bytes(t), false);
     emit_load_word(t, HOST_ADDRESS, rm_indexed(HOST_ADDEND, stack_pointer(t), 0, 0));
     emit_stack_adjust(t, (s32)(word_bytes(t) + (i->imm & 0xffff)));
     emit_jump_indirect(t);

@@ -51,6 +51,7 @@ struct translation {
     unsigned count;
     u64 rip;       /* of the current instruction */
     bool fpu_live; /* the FPU surely belongs to the guest here */
+    bool crosses;  /* the current instruction's operand often crosses a page */
     bool ended;    /* the code behind the current instruction cannot be reached */
     unsigned fixups, side_exits;
     u8 *begin;     /* of the current instruction's code */
@@ -106,7 +107,7 @@ void emit_effective_address(struct translation *t, const struct insn *i, unsigne
 /* The linear address of the memory operand, in the register that it returns: R10, or a guest's own. */
 unsigned emit_linear_address(struct translation *t, const struct insn *i, unsigned size);
 /* The addend of that address into RCX, for reading or writing; unknown pages go to the site. */
-void emit_addend(struct translation *t, unsigned address, bool write);
+void emit_addend(struct translation *t, unsigned address, unsigned size, bool write);
 /* All of it: the operand in host memory. Uses RCX and R10. */
 struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, bool write);
 

@@ -77,9 +77,25 @@ unsigned emit_linear_address(struct translation *t, const struct insn *i, unsign
     return HOST_ADDRESS;
 }
 
-void emit_addend(struct translation *t, unsigned address, bool write)
+#define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
+
+/* For an instruction that has often crossed a page, and faulted in the hole behind it: it is told beforehand. */
+static void emit_crossing_check(struct translation *t, unsigned address, unsigned size)
 {
     struct emitter *e = &t->e;
+    if (!t->crosses || size == 1)
+        return;
+    emit_pext(e, HOST_ADDEND, address, IN_CONTEXT(page_mask));
+    emit_lea(e, false, HOST_ADDEND, rm_memory(HOST_ADDEND, (s32)size - 1));
+    emit_pext(e, HOST_ADDEND, HOST_ADDEND, IN_CONTEXT(page_carry));
+    emit_lea(e, false, HOST_ADDEND, rm_memory(HOST_ADDEND, -1)); /* 0 if it crosses */
+    emit_site_if_zero(t);
+}
+
+void emit_addend(struct translation *t, unsigned address, unsigned size, bool write)
+{
+    struct emitter *e = &t->e;
+    emit_crossing_check(t, address, size);
     if (t->wide) {
         emit_shift_x(e, VEX_SHLX, true, HOST_ADDEND, address, HOST_WRITE_TABLE);
         emit_shift_x(e, VEX_SHRX, true, HOST_ADDEND, HOST_ADDEND, HOST_READ_TABLE);
@@ -103,7 +119,8 @@ static unsigned operand_bytes(const struct insn *i)
 
 struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, bool write)
 {
-    unsigned address = emit_linear_address(t, i, operand_bytes(i));
-    emit_addend(t, address, write);
+    unsigned size = operand_bytes(i);
+    unsigned address = emit_linear_address(t, i, size);
+    emit_addend(t, address, size, write);
     return rm_indexed(HOST_ADDEND, address, 0, 0);
 }
