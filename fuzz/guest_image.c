@@ -19,7 +19,11 @@ enum { STUB_PLAIN = GUEST_STUBS, STUB_ERROR = GUEST_STUBS + 0x40, STUB_INTERRUPT
 enum { FIRST_IRQ = 0x20, LAST_IRQ = 0x31, APIC_TIMER_VECTOR = 0x30 };
 
 /* Nothing that is put, or taken, crosses a page. */
-static u8 *place(struct vm *vm, u64 at) { return physmem_pointer(&vm->memory, gpa(at)); }
+static u8 *place(struct vm *vm, u64 at)
+{
+    physmem_note_write(&vm->memory, gpa(at));
+    return physmem_pointer(&vm->memory, gpa(at));
+}
 static void put(struct vm *vm, u64 at, u64 value, unsigned size) { memcpy(place(vm, at), &value, size); }
 
 static u64 segment(u32 limit, u32 attributes)

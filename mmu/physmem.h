@@ -82,7 +82,8 @@ static inline gpa_t physmem_address(const struct physmem *m, u64 offset)
 }
 
 /* Host memory of a guest-physical address, or NULL where there is no RAM. Valid to the end of the page.
- * Read-only use, or use at boot before any instruction has run: guest-visible writes go through phys_write(). */
+ * Read-only use, or use at boot before any instruction has run (physmem_note_write() then): guest-visible writes go through
+ * phys_write(). */
 static inline u8 *physmem_pointer(const struct physmem *m, gpa_t a)
 {
     u64 offset = physmem_offset(m, a);
@@ -106,6 +107,14 @@ static inline gpa_t physmem_page_address(const struct physmem *m, u64 page)
 
 /* Has this page been written since phys_track_writes() (mmu/access.h) returned `epoch`? True for some that were not. */
 static inline bool physmem_written_since(const struct physmem *m, u64 page, u64 epoch) { return m->written[page] >= epoch; }
+
+/* Says that a page of RAM, by an address in it, is about to be written through physmem_pointer(). */
+static inline void physmem_note_write(struct physmem *m, gpa_t a)
+{
+    u64 offset = physmem_offset(m, a);
+    if (offset != UINT64_MAX)
+        m->written[offset >> PAGE_SHIFT] = m->epoch;
+}
 
 /* Copies between a buffer and guest RAM for loaders. False, with nothing copied, if any byte of the range is
  * not RAM. After the guest has started they belong to whoever flushes the TLBs next (no tracing of page tables). */

@@ -25,7 +25,7 @@ static bool deliver_keyboard(struct vm *vm, unsigned unit, u64 value)
 static bool deliver_time(struct vm *vm, unsigned unit, u64 value)
 {
     u64 now = vm_now(vm), wake = vm_wake_time(vm);
-    if (unit != 0 || value > wake - now || (wake == CLOCK_NEVER && value > CLOCK_JUMP_MAX))
+    if (unit != 0 || wake <= now || value > wake - now || (wake == CLOCK_NEVER && value > CLOCK_JUMP_MAX))
         return false;
     vm_skip_to(vm, now + value);
     return true;

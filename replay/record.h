@@ -1,5 +1,6 @@
 /* The recorder: writes what passes replay/input.h into a log, with state hashes at regular icounts. The run loop around it
- * stops at recorder_next_checkpoint(), and calls recorder_checkpoint() there. */
+ * stops at recorder.next, and calls recorder_checkpoint() there. Where a guest waits it either delivers an input and runs the
+ * machine again, or lets time pass to vm_wake_time() exactly: a replay does the latter by itself. */
 #ifndef REPRISE_REPLAY_RECORD_H
 #define REPRISE_REPLAY_RECORD_H
 
