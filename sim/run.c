@@ -40,6 +40,7 @@ struct run {
     char trace_path[4096];
     struct input input;
     u64 polled_at; /* host time of the last look at the keyboard */
+    u64 slice_end; /* icount of the next look: where input comes in must not depend on whether somebody records */
     struct gdb_server *gdb; /* NULL: none */
     struct run_summary summary;
     struct image_set images;
@@ -166,9 +167,8 @@ static bool goes_on(struct run *run, enum vm_stop stop)
 /* How far to run until something else wants to be looked at. */
 static u64 next_stop(const struct run *run)
 {
-    u64 icount = run->vm->vcpu[0]->cpu.icount;
     u64 limit = run->options.max_insns ? run->options.max_insns : UINT64_MAX;
-    u64 until = icount + (run->trace.instructions ? 1 : run->wall.on ? wall_slice : slice);
+    u64 until = run->trace.instructions ? run->vm->vcpu[0]->cpu.icount + 1 : run->slice_end;
     if (run->recording.on && run->recording.recorder.next < until)
         until = run->recording.recorder.next;
     if (run->gdb && gdb_server_until(run->gdb) < until)
@@ -180,6 +180,7 @@ static u64 next_stop(const struct run *run)
 static void attend(struct run *run)
 {
     u64 now = host_nanoseconds();
+    run->slice_end = run->vm->vcpu[0]->cpu.icount + (run->wall.on ? wall_slice : slice);
     wall_follow(&run->wall, run->vm);
     if (run->wall.on && now - run->polled_at < poll_every_ns)
         return;
@@ -227,11 +228,11 @@ static const struct ending ended_by_gdb = {EXIT_QUIT, "gdb", "ended by gdb", LOG
 static struct ending run_loop(struct run *run)
 {
     const struct cpu *c = &run->vm->vcpu[0]->cpu;
-    bool stepping = run->trace.instructions;
+    run->slice_end = c->icount + (run->wall.on ? wall_slice : slice);
     if (run->gdb && !attend_gdb(run, VM_STOP_ICOUNT))
         return ended_by_gdb;
     for (;;) {
-        if (stepping && c->activity == ACTIVITY_RUNNING)
+        if (run->trace.instructions && c->activity == ACTIVITY_RUNNING)
             trace_instruction(&run->trace, run->vm);
         enum vm_stop stop = vm_run(run->vm, next_stop(run));
         if (stop == VM_STOP_ICOUNT && run->recording.on)
@@ -240,7 +241,7 @@ static struct ending run_loop(struct run *run)
             return ending_of(run, stop);
         if (run->gdb && !attend_gdb(run, stop))
             return ended_by_gdb;
-        if (!stepping || !(c->icount & 0xffff))
+        if (stop != VM_STOP_ICOUNT || c->icount >= run->slice_end)
             attend(run);
     }
 }
