@@ -37,6 +37,8 @@ static const char *host_processor(void)
         if (!__get_cpuid(0x80000002 + n, &word[4 * n], &word[4 * n + 1], &word[4 * n + 2], &word[4 * n + 3]))
             return "unknown";
     memcpy(name, word, sizeof word);
+    for (size_t n = strlen(name); n && name[n - 1] == ' '; n--)
+        name[n - 1] = 0;
     const char *at = name;
     while (*at == ' ')
         at++;

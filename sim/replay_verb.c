@@ -9,6 +9,7 @@
 #include "sim/host_linux.h"
 #include "sim/outputs.h"
 #include "sim/progress.h"
+#include "sim/replay_bisect.h"
 #include "sim/replay_session.h"
 #include "sim/stats.h"
 
@@ -38,7 +39,8 @@ const struct option replay_options_table[] = {
      "Stop when the guest has executed this many instructions, and say where it is.", NULL},
     {"from", 0, OPTION_COUNT, FIELD(from), "ICOUNT", NULL, GROUP, "With --trace: begin to trace here.", NULL},
     {"verify", 0, OPTION_FLAG, FIELD(verify), NULL, NULL, GROUP,
-     "Compare the state with the hashes in the log. A difference ends the replay with exit code 16.", NULL},
+     "Compare the state with the hashes in the log. A difference ends the replay with exit code 16; if another engine has "
+     "recorded the run, both are then run in step to find the first instruction that differs.", NULL},
     {"follow", 0, OPTION_FLAG, FIELD(follow), NULL, NULL, GROUP,
      "Replay a run that is still being recorded, behind it, until it ends.", NULL},
 };
@@ -221,6 +223,8 @@ static int report(struct replaying *r, enum replay_stop stop)
     r->summary.resets = s->replay.place.resets;
     if (r->options.verify && stop != REPLAY_DIVERGED)
         fprintf(stderr, "reprise: %" PRIu64 " state hashes are equal\n", s->replay.place.hashes);
+    if (stop == REPLAY_DIVERGED && r->options.verify)
+        replay_bisect(s->path, s->vm->config.engine, &s->replay.divergence);
     if (!trace_finish(&r->trace))
         code = complain(EXIT_HOST, "--trace: not everything could be written; make room");
     r->summary.exit_code = code;

@@ -248,6 +248,28 @@ test_tools() {
     code 2 "$reprise" run --kernel echo --record /dev/full --debug-exit </dev/null
 }
 
+# A fault in an engine or in a device, planted (sim/tests/faulty_engine.c): the hashes tell, and the instruction is found.
+test_planted() {
+    local kind name
+    code 1 "$reprise" run --kernel "$image" -m 64M --debug-exit --record good.log --checkpoint 50K --debug-console none </dev/null
+    code 1 "$reprise" replay good.log --engine faulty --verify --debug-console none
+    for kind in sse:xmm0 device:selftest msr:tsc_aux; do
+        name=${kind#*:} kind=${kind%:*}
+        REPRISE_FAULT=$kind@123457 code 16 "$reprise" replay good.log --engine faulty --verify --debug-console none
+        says 'the state hash differs'
+        says 'it was the same at instruction 100000'
+        says 'after 123457 instructions both are the same'
+        says "^  $name"
+    done
+    # Recorded with the fault, replayed without.
+    REPRISE_FAULT=msr@123457 code 1 "$reprise" run --engine faulty --kernel "$image" -m 64M --debug-exit --record bad.log \
+        --checkpoint 50K --debug-console none </dev/null
+    REPRISE_FAULT=msr@123457 code 16 "$reprise" replay bad.log --engine interp --verify --debug-console none
+    says 'after 123457 instructions both are the same'
+    code 16 "$reprise" diff good.log bad.log >out
+    grep -q 'the states differ; the last equal state hash is at instruction 100000' out || { fail 'diff'; cat out >&2; }
+}
+
 "test_$group"
 [ $failures -eq 0 ] && echo "$group: all promises kept"
 exit $((failures > 0))
