@@ -251,11 +251,11 @@ test_tools() {
 # A fault in an engine or in a device, planted (sim/tests/faulty_engine.c): the hashes tell, and the instruction is found.
 test_planted() {
     local kind name
-    code 1 "$reprise" run --kernel "$image" -m 64M --debug-exit --record good.log --checkpoint 50K --debug-console none </dev/null
-    code 1 "$reprise" replay good.log --engine faulty --verify --debug-console none
+    code 1 "$reprise" run --kernel "$image" -m 64M --debug-exit --record good.log --checkpoint 50K --debug-console none --serial none </dev/null
+    code 1 "$reprise" replay good.log --engine faulty --verify --debug-console none --serial none
     for kind in sse:xmm0 device:selftest msr:tsc_aux; do
         name=${kind#*:} kind=${kind%:*}
-        REPRISE_FAULT=$kind@123457 code 16 "$reprise" replay good.log --engine faulty --verify --debug-console none
+        REPRISE_FAULT=$kind@123457 code 16 "$reprise" replay good.log --engine faulty --verify --debug-console none --serial none
         says 'the state hash differs'
         says 'it was the same at instruction 100000'
         says 'after 123457 instructions both are the same'
@@ -263,8 +263,8 @@ test_planted() {
     done
     # Recorded with the fault, replayed without.
     REPRISE_FAULT=msr@123457 code 1 "$reprise" run --engine faulty --kernel "$image" -m 64M --debug-exit --record bad.log \
-        --checkpoint 50K --debug-console none </dev/null
-    REPRISE_FAULT=msr@123457 code 16 "$reprise" replay bad.log --engine interp --verify --debug-console none
+        --checkpoint 50K --debug-console none --serial none </dev/null
+    REPRISE_FAULT=msr@123457 code 16 "$reprise" replay bad.log --engine interp --verify --debug-console none --serial none
     says 'after 123457 instructions both are the same'
     code 16 "$reprise" diff good.log bad.log >out
     grep -q 'the states differ; the last equal state hash is at instruction 100000' out || { fail 'diff'; cat out >&2; }
