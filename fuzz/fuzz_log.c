@@ -1,6 +1,7 @@
-/* The log reader on any bytes. Input: a byte of choices, then either the file itself (choice bit 0 clear), or the chunks of
- * one: each a kind (1 byte: bits 0..1 enum chunk_kind less one, bit 2 zstd, bit 3 a wrong link), a length (2 bytes), and so many
- * bytes of payload, to which preamble, headers and checksums are made, so that the search gets behind them.
+/* The log reader on any bytes. Input: a byte of choices, then either the file itself (choice bit 0 clear), or the
+ * chunks of one: each a kind (1 byte: bits 0..1 enum chunk_kind less one, bit 2 zstd, bit 3 a wrong link), a length
+ * (2 bytes), and so many bytes of payload, to which preamble, headers and checksums are made, so that the search
+ * gets behind them.
  *
  * Whatever is read must be well-formed, the same when read again, and a prefix when the file is cut off. */
 #include "fuzz/fuzz.h"

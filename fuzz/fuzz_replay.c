@@ -1,6 +1,7 @@
-/* Record and replay of any guest (fuzz/guest_image.h) under any input: a run with console bytes and jumps of time at random
- * places is recorded on one engine and must repeat itself on every other, hash by hash, in one piece, in slices, and when the
- * log was cut off. The input's seed decides what comes in, and when. FUZZ_ENGINE names the only engine to use. */
+/* Record and replay of any guest (fuzz/guest_image.h) under any input: a run with console bytes and jumps of time at
+ * random places is recorded on one engine and must repeat itself on every other, hash by hash, in one piece, in
+ * slices, and when the log was cut off. The input's seed decides what comes in, and when. FUZZ_ENGINE names the only
+ * engine to use. */
 #include "fuzz/fuzz.h"
 #include "fuzz/guest_image.h"
 #include "replay/hash.h"
@@ -39,12 +40,15 @@ static struct vm *machine(const struct engine *engine, const uint8_t *data, size
 static bool disturb(struct vm *vm, u32 *seed)
 {
     u64 now = vm_now(vm), wake = vm_wake_time(vm);
+    u32 most;
     switch (random_below(seed, 8)) {
     case 0: return input_deliver(vm, INPUT_SERIAL, random_below(seed, 4), random_below(seed, 256));
     case 1: return input_deliver(vm, INPUT_KEYBOARD, 0, random_below(seed, 256));
     case 2:
-        return wake > now && input_deliver(vm, INPUT_TIME, 0, random_below(seed, wake - now < JUMP_MAX ? (u32)(wake - now) + 1
-                                                                                                       : JUMP_MAX));
+        if (wake <= now)
+            return false;
+        most = wake - now < JUMP_MAX ? (u32)(wake - now) : JUMP_MAX;
+        return input_deliver(vm, INPUT_TIME, 0, random_below(seed, most + 1));
     default: return false;
     }
 }
@@ -151,7 +155,8 @@ static void replay_whole(const struct engine *engine, const uint8_t *data, size_
         struct vm *vm = machine(engine, data, size);
         enum replay_stop stop = replay(vm, codec_of(seed), sliced ? seed : 0, &r);
         if (getenv("FUZZ_VERBOSE"))
-            fprintf(stderr, "%s: stop %d at %llu, %s\n", engine->name, stop, (unsigned long long)vm->vcpu[0]->cpu.icount,
+            fprintf(stderr, "%s: stop %d at %llu, %s\n", engine->name, stop,
+                    (unsigned long long)vm->vcpu[0]->cpu.icount,
                     r.divergence.what ? r.divergence.what : "no divergence");
         FUZZ_CHECK(stop == REPLAY_ENDED);
         FUZZ_CHECK(r.place.hashes > 0);

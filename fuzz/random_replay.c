@@ -16,7 +16,8 @@ static u32 next(void)
     return (u32)(state >> 32);
 }
 
-/* Random code runs into a fault soon, whose handler steps over it; short loops, port accesses and halts make it less dull. */
+/* Random code runs into a fault soon, whose handler steps over it; short loops, port accesses and halts make it less
+ * dull. */
 static size_t make_code(u8 *to)
 {
     static const u8 pieces[][4] = {

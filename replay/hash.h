@@ -1,8 +1,8 @@
-/* Hash of the complete guest-visible state: processors, memory, devices, clock. Equal states give equal hashes on every
- * engine, build and host.
+/* Hash of the complete guest-visible state: processors, memory, devices, clock. Equal states give equal hashes on
+ * every engine, build and host.
  *
- * Memory enters as a sum over its pages. A machine that is hashed often remembers its pages' hashes and looks only at those
- * that may have been written since (phys_track_writes); the result is the same. */
+ * Memory enters as a sum over its pages. A machine that is hashed often remembers its pages' hashes and looks only
+ * at those that may have been written since (phys_track_writes); the result is the same. */
 #ifndef REPRISE_REPLAY_HASH_H
 #define REPRISE_REPLAY_HASH_H
 

@@ -1,6 +1,6 @@
-/* The one entrance for everything nondeterministic: console input and jumps of virtual time now; entropy, network and disk
- * later. A recorder (replay/record.h) writes down what passes here, with its place; a replayer (replay/replay.h) is then the
- * only caller. */
+/* The one entrance for everything nondeterministic: console input and jumps of virtual time now; entropy, network
+ * and disk later. A recorder (replay/record.h) writes down what passes here, with its place; a replayer
+ * (replay/replay.h) is then the only caller. */
 #ifndef REPRISE_REPLAY_INPUT_H
 #define REPRISE_REPLAY_INPUT_H
 
@@ -15,13 +15,14 @@ enum input_source {
     INPUT_SOURCES
 };
 
-/* Delivers one input between two instructions, at the present icount and virtual time. Returns false, with nothing changed,
- * when it cannot be taken now (no room in the device, a time beyond the next timer, a reset about to happen): offer it again
- * later. */
+/* Delivers one input between two instructions, at the present icount and virtual time. Returns false, with nothing
+ * changed, when it cannot be taken now (no room in the device, a time beyond the next timer, a reset about to
+ * happen): offer it again later. */
 bool input_deliver(struct vm *vm, enum input_source source, unsigned unit, u64 value);
 
-/* Lets timers act whose time has come, as vm_run() would do first. Whatever looks at a machine between two instructions, to
- * hash it or to change it, does so after this, so that there is one such state for each icount and virtual time. */
+/* Lets timers act whose time has come, as vm_run() would do first. Whatever looks at a machine between two
+ * instructions, to hash it or to change it, does so after this, so that there is one such state for each icount and
+ * virtual time. */
 void input_settle(struct vm *vm);
 
 #endif

@@ -1,20 +1,21 @@
 /* The log of a run: one append-only file that, with the images it names, is enough to repeat the run exactly.
  *
- * A preamble, then chunks: the machine's description, images (if embedded), events, and an index once the run has ended.
- * A chunk is checked (CRC-32C), compressed by itself, and names its predecessor, so that a log is valid up to its last good
- * chunk wherever it was cut off, and a damaged, spliced or reordered one ends where the damage begins. All numbers are
- * little-endian.
+ * A preamble, then chunks: the machine's description, images (if embedded), events, and an index once the run has
+ * ended. A chunk is checked (CRC-32C), compressed by itself, and names its predecessor, so that a log is valid up to
+ * its last good chunk wherever it was cut off, and a damaged, spliced or reordered one ends where the damage begins.
+ * All numbers are little-endian.
  *
  *     preamble   "Reprise\n"  version:4  crc of these 12 bytes:4
  *     chunk      header (LOG_CHUNK_HEADER bytes, see log_chunk_put() in log_chunk.c), payload
  *     trailer    offset of the index chunk:8  "xdnI"  crc of these 12 bytes:4     (only of a log that was closed)
  *
- * An event is where it happened and what: a byte (source and two bits that say which fields follow), the icount since the last
- * event, the virtual time that was skipped since then, the unit, and the value. Where: between two instructions, before
- * interrupts are looked at. What a guest does by itself costs no byte.
+ * An event is where it happened and what: a byte (source and two bits that say which fields follow), the icount
+ * since the last event, the virtual time that was skipped since then, the unit, and the value. Where: between two
+ * instructions, before interrupts are looked at. What a guest does by itself costs no byte.
  *
- * Events are trusted for nothing but their shape: a reader takes any bytes. Writers and readers are plain data; files and
- * compression come from outside (struct log_file, struct log_codec), so that both builds of Reprise can use them. */
+ * Events are trusted for nothing but their shape: a reader takes any bytes. Writers and readers are plain data;
+ * files and compression come from outside (struct log_file, struct log_codec), so that both builds of Reprise can
+ * use them. */
 #ifndef REPRISE_REPLAY_LOG_H
 #define REPRISE_REPLAY_LOG_H
 
@@ -25,8 +26,8 @@
 
 enum {
     LOG_VERSION = 1, /* of the format */
-    /* Of what guests can observe. Raise it with every change of processor, board or boot protocol that a guest may see: an
-     * older log would not repeat its run any more, and is refused. */
+    /* Of what guests can observe. Raise it with every change of processor, board or boot protocol that a guest may
+     * see: an older log would not repeat its run any more, and is refused. */
     LOG_MACHINE_REVISION = 1,
     LOG_PREAMBLE = 16,
     LOG_CHUNK_HEADER = 48,
@@ -38,8 +39,9 @@ enum {
     LOG_IMAGES_MAX = 2 + BOOT_MODULES_MAX,
 };
 
-/* Bytes in storage. `append` returns false when nothing more can be written (the log then ends there). `read` copies up to
- * `bytes` from offset `at` and returns how many there were; a file that is still being written may have more later. `size` is what there is now. */
+/* Bytes in storage. `append` returns false when nothing more can be written (the log then ends there). `read` copies
+ * up to `bytes` from offset `at` and returns how many there were; a file that is still being written may have more
+ * later. `size` is what there is now. */
 struct log_file {
     void *context;
     bool (*append)(void *context, const void *from, size_t bytes);
@@ -147,7 +149,8 @@ struct log_writer {
     u8 plain[LOG_PLAIN_MAX], stored[LOG_STORED_MAX];
 };
 
-/* Begins a log in an empty file. *w is large: not for a stack. STATUS_IO, or STATUS_TOO_BIG if texts exceed their room. */
+/* Begins a log in an empty file. *w is large: not for a stack. STATUS_IO, or STATUS_TOO_BIG if texts exceed their
+ * room. */
 enum status log_writer_open(struct log_writer *w, const struct log_file *file, const struct log_codec *codec,
                             const struct log_machine *machine);
 /* The contents of images[image], in the machine's order, before the first event. */
@@ -192,21 +195,23 @@ struct log_reader {
     u8 plain[LOG_PLAIN_MAX], stored[LOG_STORED_MAX];
 };
 
-/* Reads the preamble and the machine's description. *r is large: not for a stack. STATUS_BAD_IMAGE (not a log, or cut off
- * within the description), STATUS_UNSUPPORTED (another format version or method) with *why filled in. */
+/* Reads the preamble and the machine's description. *r is large: not for a stack. STATUS_BAD_IMAGE (not a log, or
+ * cut off within the description), STATUS_UNSUPPORTED (another format version or method) with *why filled in. */
 enum status log_reader_open(struct log_reader *r, const struct log_file *file, const struct log_codec *codec,
                             struct log_error *why);
 /* The next event. False: log_tail() says why. At LOG_TAIL_CUT it may be called again when the file has grown. */
 bool log_next(struct log_reader *r, struct log_event *event);
 enum log_tail log_tail(const struct log_reader *r);
 struct log_cursor log_tell(const struct log_reader *r);
-/* Back to where log_tell() was. False if the file does not hold that chunk any more; the reader then stands at no event. */
+/* Back to where log_tell() was. False if the file does not hold that chunk any more; the reader then stands at no
+ * event. */
 bool log_seek(struct log_reader *r, const struct log_cursor *to);
 /* To the first event again. */
 void log_rewind(struct log_reader *r);
 /* Copies embedded images[image], of exactly its size, to `to`. False if it is not (wholly) in the log. */
 bool log_read_image(struct log_reader *r, unsigned image, u8 *to);
-/* To a place not beyond the first event at or after `icount`: by the index where there is one, else to the first event. */
+/* To a place not beyond the first event at or after `icount`: by the index where there is one, else to the first
+ * event. */
 void log_seek_icount(struct log_reader *r, u64 icount);
 
 #endif

@@ -1,5 +1,5 @@
-/* What a log is made of, for its writer and its reader: little-endian numbers, varints, chunk headers, and the fields of
- * the machine's description. Private to replay/log_*.c and their tests. */
+/* What a log is made of, for its writer and its reader: little-endian numbers, varints, chunk headers, and the
+ * fields of the machine's description. Private to replay/log_*.c and their tests. */
 #ifndef REPRISE_REPLAY_LOG_FORMAT_H
 #define REPRISE_REPLAY_LOG_FORMAT_H
 
@@ -31,8 +31,8 @@ enum { RECORD_SOURCE = 0x0f, RECORD_SKIPPED = 0x10, RECORD_UNIT = 0x20, RECORD_M
 static inline bool record_has_value(enum log_source s) { return s != LOG_CHECKPOINT && s != LOG_MARK; }
 static inline bool record_has_hash(enum log_source s) { return s == LOG_CHECKPOINT || s == LOG_END; }
 
-/* Fields of the machine's description: number, length, bytes; numbers are varints. A reader refuses a number it does not
- * know below FIELD_FREE, and passes over one from there on. */
+/* Fields of the machine's description: number, length, bytes; numbers are varints. A reader refuses a number it does
+ * not know below FIELD_FREE, and passes over one from there on. */
 enum field {
     FIELD_RAM = 1, FIELD_RTC, FIELD_DEBUG_EXIT, FIELD_RESET_EXITS, FIELD_REVISION, FIELD_CPU, FIELD_VENDOR, FIELD_BRAND,
     FIELD_SIGNATURE, FIELD_MAX_BASIC, FIELD_MAX_EXTENDED, FIELD_FEATURES_0, FIELD_FEATURES_1, FIELD_APPEND,
@@ -61,8 +61,8 @@ unsigned varint_put(u8 to[VARINT_MAX], u64 value);
 /* Reads one at *at and advances it. False, with *at undefined, if it does not end before `end` or exceeds 64 bits. */
 bool varint_get(const u8 *from, size_t end, size_t *at, u64 *value);
 
-/* Encodes and decodes a header. chunk_get() is false for bytes that are no header, or one beyond the format's bounds. The
- * checksum, for the next chunk's `link`, is the header's last word. */
+/* Encodes and decodes a header. chunk_get() is false for bytes that are no header, or one beyond the format's
+ * bounds. The checksum, for the next chunk's `link`, is the header's last word. */
 void chunk_put(u8 to[LOG_CHUNK_HEADER], const struct chunk *chunk);
 bool chunk_get(const u8 from[LOG_CHUNK_HEADER], struct chunk *chunk);
 static inline u32 chunk_checksum(const u8 header[LOG_CHUNK_HEADER])
@@ -70,8 +70,8 @@ static inline u32 chunk_checksum(const u8 header[LOG_CHUNK_HEADER])
     return (u32)get_le(header + LOG_CHUNK_HEADER - 4, 4);
 }
 
-/* The machine's description from its fields, one by one; `image_open` says whether an image has begun. Text is copied into
- * r->text. False with *why filled in if a field is unknown, malformed or too much. */
+/* The machine's description from its fields, one by one; `image_open` says whether an image has begun. Text is
+ * copied into r->text. False with *why filled in if a field is unknown, malformed or too much. */
 struct machine_field {
     u64 number;
     const u8 *data;

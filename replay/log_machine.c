@@ -33,7 +33,8 @@ static bool put_model(struct log_writer *w, const struct log_machine *m)
            put_text(w, FIELD_BRAND, m->model.brand) && put_number(w, FIELD_SIGNATURE, m->model.signature) &&
            put_number(w, FIELD_MAX_BASIC, m->model.max_basic) &&
            put_number(w, FIELD_MAX_EXTENDED, m->model.max_extended) &&
-           put_number(w, FIELD_FEATURES_0, m->model.features[0]) && put_number(w, FIELD_FEATURES_1, m->model.features[1]);
+           put_number(w, FIELD_FEATURES_0, m->model.features[0]) &&
+           put_number(w, FIELD_FEATURES_1, m->model.features[1]);
 }
 
 static bool put_image(struct log_writer *w, const struct log_image *i)
@@ -47,7 +48,8 @@ bool machine_put(struct log_writer *w, const struct log_machine *m)
 {
     bool ok = put_number(w, FIELD_REVISION, LOG_MACHINE_REVISION) && put_number(w, FIELD_RAM, m->ram_bytes) &&
               put_number(w, FIELD_RTC, m->rtc_start) && put_number(w, FIELD_DEBUG_EXIT, m->debug_exit) &&
-              put_number(w, FIELD_RESET_EXITS, m->reset_exits) && put_model(w, m) && put_text(w, FIELD_APPEND, m->append);
+              put_number(w, FIELD_RESET_EXITS, m->reset_exits) && put_model(w, m) &&
+              put_text(w, FIELD_APPEND, m->append);
     for (unsigned n = 0; ok && n < m->image_count; n++)
         ok = put_image(w, &m->images[n]);
     return ok && put_text(w, FIELD_PROGRAM, m->program) && put_text(w, FIELD_ENGINE, m->engine) &&
@@ -190,7 +192,8 @@ bool machine_take_field(struct log_reader *r, const struct machine_field *f, str
         ok = take_machine_text(r, f);
         break;
     case FIELD_IMAGE: ok = begin_image(&r->machine, f); break;
-    case FIELD_IMAGE_PATH: case FIELD_IMAGE_TEXT: case FIELD_IMAGE_SIZE: case FIELD_IMAGE_HASH: case FIELD_IMAGE_EMBEDDED:
+    case FIELD_IMAGE_PATH: case FIELD_IMAGE_TEXT: case FIELD_IMAGE_SIZE: case FIELD_IMAGE_HASH:
+    case FIELD_IMAGE_EMBEDDED:
         ok = take_image_field(r, f);
         break;
     case FIELD_END: ok = true; break;

@@ -82,8 +82,8 @@ static bool take_fields(struct log_reader *r, bool *complete, struct log_error *
     while (at < r->loaded_bytes && !*complete) {
         struct machine_field f;
         u64 bytes;
-        if (!varint_get(r->plain, r->loaded_bytes, &at, &f.number) || !varint_get(r->plain, r->loaded_bytes, &at, &bytes) ||
-            bytes > r->loaded_bytes - at)
+        if (!varint_get(r->plain, r->loaded_bytes, &at, &f.number) ||
+            !varint_get(r->plain, r->loaded_bytes, &at, &bytes) || bytes > r->loaded_bytes - at)
             return refuse(why, "the description of its machine is malformed", "take another copy");
         f.data = r->plain + at;
         f.bytes = bytes;
@@ -159,7 +159,8 @@ bool log_read_image(struct log_reader *r, unsigned image, u8 *to)
     u32 checksum;
     u64 done = 0, size = image < r->machine.image_count ? r->machine.images[image].size : 0;
     while (at.chunk < r->first.chunk &&
-           read_chunk(r, at.chunk, at.sequence, at.link, &chunk, &checksum) == FOUND_CHUNK && chunk.kind == CHUNK_IMAGE) {
+           read_chunk(r, at.chunk, at.sequence, at.link, &chunk, &checksum) == FOUND_CHUNK &&
+           chunk.kind == CHUNK_IMAGE) {
         if (chunk.icount == image) {
             if (chunk.skipped_ns != done || chunk.plain > size - done)
                 return false;

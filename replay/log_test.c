@@ -1,4 +1,5 @@
-/* A log is what was put in; cut off anywhere it is a prefix of that; damaged anywhere it is a prefix too, or refused. */
+/* A log is what was put in; cut off anywhere it is a prefix of that; damaged anywhere it is a prefix too, or
+ * refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +66,8 @@ static void write_log(const struct log_codec *codec, unsigned count, bool embedd
         return;
     }
     events[event_count++] = (struct log_event){.icount = icount + 5, .skipped_ns = skipped, .source = LOG_END,
-                                               .unit = LOG_END_DEBUG_EXIT, .value = 0x2a, .hash = 0x123456789abcdef0ull};
+                                               .unit = LOG_END_DEBUG_EXIT, .value = 0x2a,
+                                               .hash = 0x123456789abcdef0ull};
     assert_true(log_put(&writer, &events[event_count - 1]));
     assert_true(log_close(&writer));
 }
@@ -127,8 +129,8 @@ static void what_is_put_comes_back(void **state)
     }
 }
 
-/* SIGKILL, a full disk, a copy broken off: every length of a log gives a prefix of its events, or a refusal that names the
- * reason. A growing log is read on from there. */
+/* SIGKILL, a full disk, a copy broken off: every length of a log gives a prefix of its events, or a refusal that
+ * names the reason. A growing log is read on from there. */
 static void every_truncation_is_a_prefix(void **state)
 {
     struct log_error why;
@@ -222,7 +224,8 @@ static void a_full_disk_ends_the_log(void **state)
     assert_int_equal(log_writer_open(&writer, &f, NULL, &machine), STATUS_OK);
     bool ok = true;
     for (event_count = 0; ok; event_count++) {
-        events[event_count] = (struct log_event){.icount = event_count, .source = LOG_SERIAL, .value = event_count & 0xff};
+        events[event_count] = (struct log_event){
+            .icount = event_count, .source = LOG_SERIAL, .value = event_count & 0xff};
         ok = log_put(&writer, &events[event_count]) && log_flush(&writer);
     }
     assert_false(log_put(&writer, &events[0]));

@@ -135,7 +135,8 @@ bool log_put(struct log_writer *w, const struct log_event *event)
 bool log_flush(struct log_writer *w) { return writer_end_chunk(w, CHUNK_EVENTS); }
 
 /* Calls `each` for the header of every events chunk written. False if the file does not give back what was written. */
-static bool for_events_chunks(struct log_writer *w, u64 end, void (*each)(struct log_writer *w, const u8 entry[INDEX_ENTRY]))
+static bool for_events_chunks(struct log_writer *w, u64 end,
+                              void (*each)(struct log_writer *w, const u8 entry[INDEX_ENTRY]))
 {
     u8 header[LOG_CHUNK_HEADER], entry[INDEX_ENTRY];
     struct chunk chunk;

@@ -16,7 +16,8 @@ void recorder_start(struct recorder *r, struct vm *vm, struct log_writer *log, u
     vm->recorder = r;
 }
 
-void recorder_input(struct recorder *r, const struct input_place *place, enum input_source source, unsigned unit, u64 value)
+void recorder_input(struct recorder *r, const struct input_place *place, enum input_source source, unsigned unit,
+                    u64 value)
 {
     static const u8 sources[INPUT_SOURCES] = {
         [INPUT_SERIAL] = LOG_SERIAL, [INPUT_KEYBOARD] = LOG_KEYBOARD, [INPUT_TIME] = LOG_TIME};

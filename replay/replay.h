@@ -1,7 +1,7 @@
 /* The replayer: runs a machine as its log says, to any icount, on any engine.
  *
- * The machine is created as log.machine describes it, its images booted, nothing executed; then replay_run() is the only one
- * who runs it and gives it input. */
+ * The machine is created as log.machine describes it, its images booted, nothing executed; then replay_run() is the
+ * only one who runs it and gives it input. */
 #ifndef REPRISE_REPLAY_REPLAY_H
 #define REPRISE_REPLAY_REPLAY_H
 
@@ -52,10 +52,12 @@ struct replay {
 void replay_start(struct replay *r);
 
 /* Runs until cpu.icount >= until, or something else in enum replay_stop. Returns at once if it is there already. At
- * REPLAY_REACHED the machine has met `until` for the first time: timers that are due have acted, no interrupt was delivered. */
+ * REPLAY_REACHED the machine has met `until` for the first time: timers that are due have acted, no interrupt was
+ * delivered. */
 enum replay_stop replay_run(struct replay *r, u64 until);
 
-/* For snapshots of a replay: the place goes with the machine's state. False if the log's chunk cannot be read any more. */
+/* For snapshots of a replay: the place goes with the machine's state. False if the log's chunk cannot be read any
+ * more. */
 struct replay_place replay_tell(const struct replay *r);
 bool replay_seek(struct replay *r, const struct replay_place *place);
 

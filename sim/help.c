@@ -4,10 +4,27 @@
 #include "core/version.h"
 #include "sim/engines.h"
 #include "sim/exit_code.h"
+#include "sim/log_verbs.h"
 #include "sim/options.h"
+#include "sim/replay_verb.h"
 #include "sim/verify_options.h"
 
+#include <ctype.h>
 #include <string.h>
+
+/* Verbs with options of their own; some take those of `run` as well. */
+static const struct {
+    const char *verb;
+    const struct option *rows;
+    const unsigned *count;
+} own_options[] = {
+    {"run", run_options_table, &run_options_count},
+    {"replay", replay_options_table, &replay_options_count},
+    {"info", info_options_table, &info_options_count},
+    {"log", log_options_table, &log_options_count},
+    {"diff", diff_options_table, &diff_options_count},
+    {"verify", verify_options_table, &verify_options_count},
+};
 
 struct example {
     const char *text, *command;
@@ -193,9 +210,24 @@ static void man_pair(FILE *to, const char *term, const char *text)
     fputc('\n', to);
 }
 
-void help_man_page(FILE *to)
+static void man_options(FILE *to, unsigned verb)
 {
     const char *group = "";
+    const struct option *rows = own_options[verb].rows;
+    fputs(".SH OPTIONS OF ", to);
+    for (const char *c = own_options[verb].verb; *c; c++)
+        fputc(toupper((unsigned char)*c), to);
+    fputc('\n', to);
+    for (unsigned n = 0; n < *own_options[verb].count; n++) {
+        if (strcmp(group, rows[n].group))
+            fprintf(to, ".SS %s\n", rows[n].group);
+        group = rows[n].group;
+        man_option(to, &rows[n]);
+    }
+}
+
+void help_man_page(FILE *to)
+{
     fprintf(to, ".TH REPRISE 1 \"\" \"reprise %s\" \"User Commands\"\n.SH NAME\nreprise \\- ", REPRISE_VERSION);
     put_roff(to, summary);
     fputs("\n.SH SYNOPSIS\n", to);
@@ -207,16 +239,8 @@ void help_man_page(FILE *to)
           ".SH VERBS\n", to);
     for (const struct verb *v = verbs; v->name; v++)
         man_pair(to, v->name, v->summary);
-    fputs(".SH OPTIONS OF RUN\n", to);
-    for (unsigned n = 0; n < run_options_count; n++) {
-        if (strcmp(group, run_options_table[n].group))
-            fprintf(to, ".SS %s\n", run_options_table[n].group);
-        group = run_options_table[n].group;
-        man_option(to, &run_options_table[n]);
-    }
-    fputs(".SH OPTIONS OF VERIFY\n", to);
-    for (unsigned n = 0; n < verify_options_count; n++)
-        man_option(to, &verify_options_table[n]);
+    for (unsigned n = 0; n < ARRAY_LEN(own_options); n++)
+        man_options(to, n);
     fputs(".SH KEYS\nWhen standard input is a terminal:\n", to);
     for (unsigned n = 0; n < ARRAY_LEN(keys); n += 2)
         man_pair(to, keys[n], keys[n + 1]);
@@ -245,26 +269,50 @@ static void completion_values(FILE *to, const struct option *o)
     fprintf(to, "%s); return ;;\n", o->choice ? "' -- \"$word\")" : "");
 }
 
+/* Calls `each` for every option of every verb. */
+static void for_options(FILE *to, void (*each)(FILE *to, const struct option *o))
+{
+    for (unsigned v = 0; v < ARRAY_LEN(own_options); v++)
+        for (unsigned n = 0; n < *own_options[v].count; n++)
+            each(to, &own_options[v].rows[n]);
+}
+
+static void completion_values_if_any(FILE *to, const struct option *o)
+{
+    if (o->argument)
+        completion_values(to, o);
+}
+
+static void put_verbs_with_options(FILE *to, const char *separator)
+{
+    for (unsigned v = 0; v < ARRAY_LEN(own_options); v++)
+        fprintf(to, "%s%s", v ? separator : "", own_options[v].verb);
+}
+
 void help_completion(FILE *to)
 {
     fputs("# bash completion of reprise; made by: reprise --completion bash\n"
           "_reprise()\n{\n"
-          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} names\n"
           "    if ((COMP_CWORD == 1)); then\n        COMPREPLY=($(compgen -W '", to);
     for (const struct verb *v = verbs; v->name; v++)
         fprintf(to, "%s ", v->name);
     fputs("--help --version --man --completion' -- \"$word\")); return\n    fi\n"
-          "    if [[ $before == help ]]; then COMPREPLY=($(compgen -W 'run verify' -- \"$word\")); return; fi\n"
+          "    if [[ $before == help ]]; then COMPREPLY=($(compgen -W '", to);
+    put_verbs_with_options(to, " ");
+    fputs("' -- \"$word\")); return; fi\n"
           "    if [[ $before == --completion ]]; then COMPREPLY=($(compgen -W 'bash' -- \"$word\")); return; fi\n"
-          "    [[ ${COMP_WORDS[1]} == @(run|verify) ]] || return\n"
-          "    case $before in\n", to);
-    for (unsigned n = 0; n < run_options_count; n++)
-        if (run_options_table[n].argument)
-            completion_values(to, &run_options_table[n]);
-    fputs("    esac\n    COMPREPLY=($(compgen -W '", to);
-    for (unsigned n = 0; n < run_options_count; n++)
-        fprintf(to, "--%s ", run_options_table[n].name);
-    for (unsigned n = 0; n < verify_options_count; n++)
-        fprintf(to, "--%s ", verify_options_table[n].name);
-    fputs("' -- \"$word\"))\n}\ncomplete -o filenames -F _reprise reprise\n", to);
+          "    [[ ${COMP_WORDS[1]} == @(", to);
+    put_verbs_with_options(to, "|");
+    fputs(") ]] || return\n    case $before in\n", to);
+    for_options(to, completion_values_if_any);
+    fputs("    esac\n    case ${COMP_WORDS[1]} in\n", to);
+    for (unsigned v = 0; v < ARRAY_LEN(own_options); v++) {
+        fprintf(to, "    %s) names='", own_options[v].verb);
+        for (unsigned n = 0; n < *own_options[v].count; n++)
+            fprintf(to, "--%s ", own_options[v].rows[n].name);
+        fputs("' ;;\n", to);
+    }
+    fputs("    esac\n    [[ $word == -* ]] || COMPREPLY=($(compgen -f -- \"$word\"))\n"
+          "    COMPREPLY+=($(compgen -W \"$names\" -- \"$word\"))\n}\ncomplete -o filenames -F _reprise reprise\n", to);
 }

@@ -9,7 +9,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-static bool add_image(struct image_set *set, enum log_image_kind kind, const char *path, size_t length, const char *text)
+static bool add_image(struct image_set *set, enum log_image_kind kind, const char *path, size_t length,
+                      const char *text)
 {
     unsigned n = set->count;
     if (length >= sizeof set->paths[n])
@@ -162,7 +163,8 @@ void images_release(struct image_set *set)
     set->held = 0;
 }
 
-bool images_boot_set(struct vm *vm, struct image_set *set, struct boot_report *report, char message[IMAGES_MESSAGE_MAX])
+bool images_boot_set(struct vm *vm, struct image_set *set, struct boot_report *report,
+                     char message[IMAGES_MESSAGE_MAX])
 {
     bool ok = true;
     images_release(set);

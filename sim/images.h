@@ -30,9 +30,11 @@ bool images_from_options(struct image_set *set, const struct run_options *option
 /* As the log says; texts point into it. The log must stay open. */
 void images_from_log(struct image_set *set, struct log_reader *log);
 
-/* Reads the images and boots them: boot_load(). Unless told to keep them holds nothing afterwards, so a second boot reads them
- * anew; if they are known, and have changed meanwhile, that is an error. False with one line in `message` otherwise. */
-bool images_boot_set(struct vm *vm, struct image_set *set, struct boot_report *report, char message[IMAGES_MESSAGE_MAX]);
+/* Reads the images and boots them: boot_load(). Unless told to keep them holds nothing afterwards, so a second boot
+ * reads them anew; if they are known, and have changed meanwhile, that is an error. False with one line in `message`
+ * otherwise. */
+bool images_boot_set(struct vm *vm, struct image_set *set, struct boot_report *report,
+                     char message[IMAGES_MESSAGE_MAX]);
 
 void images_release(struct image_set *set);
 

@@ -23,7 +23,7 @@ static const char *choice_source(unsigned n) { return n < LOG_SOURCES ? log_sour
 
 #define FIELD(name) offsetof(struct log_options, name)
 
-static const struct option log_table[] = {
+const struct option log_options_table[] = {
     {"log", 0, OPTION_FILE, FIELD(log), "LOG", NULL, "Log", "The log; --log may be left out.", NULL},
     {"last", 0, OPTION_FLAG, FIELD(last), NULL, NULL, "Log", "The newest of the recent runs.", NULL},
     {"source", 0, OPTION_CHOICE, FIELD(source), "SOURCE", NULL, "Log",
@@ -33,6 +33,7 @@ static const struct option log_table[] = {
     {"json", 0, OPTION_FLAG, FIELD(json), NULL, NULL, "Log", "Print one JSON object a line.", NULL},
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, "Log", "Explain these options.", NULL},
 };
+const unsigned log_options_count = ARRAY_LEN(log_options_table);
 
 /* What the event says, beside its place. */
 static void put_detail(FILE *to, const struct log_event *e)
@@ -46,7 +47,9 @@ static void put_detail(FILE *to, const struct log_event *e)
         break;
     case LOG_TIME: fprintf(to, "+%" PRIu64 " ns", e->value); break;
     case LOG_CHECKPOINT: fprintf(to, "%016" PRIx64, e->hash); break;
-    case LOG_END: fprintf(to, "%s, value 0x%" PRIx64 ", %016" PRIx64, log_ending_names[e->unit], e->value, e->hash); break;
+    case LOG_END:
+        fprintf(to, "%s, value 0x%" PRIx64 ", %016" PRIx64, log_ending_names[e->unit], e->value, e->hash);
+        break;
     default: break;
     }
 }
@@ -61,8 +64,9 @@ static void put_event(FILE *to, const struct log_event *e)
 
 static void put_event_json(const struct log_event *e)
 {
-    printf("{\"icount\": %" PRIu64 ", \"virtual_ns\": %" PRIu64 ", \"source\": \"%s\", \"unit\": %u, \"value\": %" PRIu64,
-           e->icount, e->icount + e->skipped_ns, log_source_names[e->source], e->unit, e->value);
+    printf("{\"icount\": %" PRIu64 ", \"virtual_ns\": %" PRIu64 ", \"source\": \"%s\"", e->icount,
+           e->icount + e->skipped_ns, log_source_names[e->source]);
+    printf(", \"unit\": %u, \"value\": %" PRIu64, e->unit, e->value);
     if (e->source == LOG_CHECKPOINT || e->source == LOG_END)
         printf(", \"state_hash\": \"%016" PRIx64 "\"", e->hash);
     printf("}\n");
@@ -86,14 +90,16 @@ static void list_events(struct replay_session *s, const struct log_options *o)
 int verb_log(int argc, char **argv)
 {
     static struct replay_session session;
-    const struct option_set set = {.verb = "log", .table = {{log_table, ARRAY_LEN(log_table)}}, .bare = "log"};
+    const struct option_set set = {
+        .verb = "log", .table = {{log_options_table, ARRAY_LEN(log_options_table)}}, .bare = "log"};
     struct log_options o = {0};
     char message[SESSION_MESSAGE_MAX];
     if (!options_parse_set(&set, argc, argv, &o, message))
         return complain(EXIT_USAGE, message);
     if (o.help) {
-        printf("Usage: reprise log LOG|--last [OPTIONS]\nPrints instruction count, virtual seconds, source and contents of each event.\n");
-        help_options(stdout, log_table, ARRAY_LEN(log_table), NULL);
+        printf("Usage: reprise log LOG|--last [OPTIONS]\n"
+               "Prints instruction count, virtual seconds, source and contents of each event.\n");
+        help_options(stdout, log_options_table, ARRAY_LEN(log_options_table), NULL);
         return fflush(stdout) ? EXIT_HOST : EXIT_POWER_OFF;
     }
     if (!o.log == !o.last)
@@ -115,53 +121,59 @@ struct diff_options {
     bool help;
 };
 
-static const struct option diff_table[] = {
-    {"logs", 0, OPTION_LIST, offsetof(struct diff_options, logs), "LOG", NULL, "Diff", "The two logs; --logs may be left out.",
-     NULL},
+const struct option diff_options_table[] = {
+    {"logs", 0, OPTION_LIST, offsetof(struct diff_options, logs), "LOG", NULL, "Diff",
+     "The two logs; --logs may be left out.", NULL},
     {"help", 'h', OPTION_FLAG, offsetof(struct diff_options, help), NULL, NULL, "Diff", "Explain these options.", NULL},
 };
+const unsigned diff_options_count = ARRAY_LEN(diff_options_table);
 
-static bool same_text(const char *what, const char *a, const char *b)
+/* *same stays true if they are. */
+static void compare_text(bool *same, const char *what, const char *a, const char *b)
 {
     if (!strcmp(a, b))
-        return true;
+        return;
+    *same = false;
     printf("%s: ", what);
     text_put(stdout, a);
     printf(" and ");
     text_put(stdout, b);
     putchar('\n');
-    return false;
 }
 
-static bool same_number(const char *what, u64 a, u64 b)
+static void compare_number(bool *same, const char *what, u64 a, u64 b)
 {
-    if (a != b)
-        printf("%s: %" PRIu64 " and %" PRIu64 "\n", what, a, b);
-    return a == b;
+    if (a == b)
+        return;
+    *same = false;
+    printf("%s: %" PRIu64 " and %" PRIu64 "\n", what, a, b);
 }
 
-static bool same_image(const struct log_image *a, const struct log_image *b)
+static void compare_image(bool *same, const struct log_image *a, const struct log_image *b)
 {
-    bool same = same_text("an image's text", a->text, b->text) & same_number("an image's size", a->size, b->size);
+    compare_text(same, "an image's text", a->text, b->text);
     if (!memcmp(a->hash, b->hash, LOG_HASH_BYTES) && a->kind == b->kind)
-        return same;
+        return;
+    *same = false;
     printf("images: ");
     text_put(stdout, a->path);
     printf(" and ");
     text_put(stdout, b->path);
     printf(" have not the same content\n");
-    return false;
 }
 
 /* Everything that differs between the machines is listed: it may explain the rest. */
 static bool same_machine(const struct log_machine *a, const struct log_machine *b)
 {
-    bool same = same_text("processor model", a->cpu, b->cpu) & same_number("memory", a->ram_bytes, b->ram_bytes) &
-                same_number("real-time clock", a->rtc_start, b->rtc_start) &
-                same_number("debug exit", a->debug_exit, b->debug_exit) & same_text("append", a->append, b->append) &
-                same_number("number of images", a->image_count, b->image_count);
+    bool same = true;
+    compare_text(&same, "processor model", a->cpu, b->cpu);
+    compare_number(&same, "memory", a->ram_bytes, b->ram_bytes);
+    compare_number(&same, "real-time clock", a->rtc_start, b->rtc_start);
+    compare_number(&same, "debug exit", a->debug_exit, b->debug_exit);
+    compare_text(&same, "append", a->append, b->append);
+    compare_number(&same, "number of images", a->image_count, b->image_count);
     for (unsigned n = 0; n < a->image_count && n < b->image_count; n++)
-        same &= same_image(&a->images[n], &b->images[n]);
+        compare_image(&same, &a->images[n], &b->images[n]);
     return same;
 }
 
@@ -228,14 +240,15 @@ static int compare_events(struct replay_session s[2])
 int verb_diff(int argc, char **argv)
 {
     static struct replay_session sessions[2];
-    const struct option_set set = {.verb = "diff", .table = {{diff_table, ARRAY_LEN(diff_table)}}, .bare = "logs"};
+    const struct option_set set = {
+        .verb = "diff", .table = {{diff_options_table, ARRAY_LEN(diff_options_table)}}, .bare = "logs"};
     struct diff_options o = {0};
     char message[SESSION_MESSAGE_MAX];
     if (!options_parse_set(&set, argc, argv, &o, message))
         return complain(EXIT_USAGE, message);
     if (o.help) {
         printf("Usage: reprise diff LOG LOG\nPrints the first difference of two recorded runs.\n");
-        help_options(stdout, diff_table, ARRAY_LEN(diff_table), NULL);
+        help_options(stdout, diff_options_table, ARRAY_LEN(diff_options_table), NULL);
         return fflush(stdout) ? EXIT_HOST : EXIT_POWER_OFF;
     }
     if (o.logs.count != 2)

@@ -18,12 +18,13 @@ struct info_options {
 
 #define FIELD(name) offsetof(struct info_options, name)
 
-static const struct option table[] = {
+const struct option info_options_table[] = {
     {"log", 0, OPTION_FILE, FIELD(log), "LOG", NULL, "Info", "The log; --log may be left out.", NULL},
     {"last", 0, OPTION_FLAG, FIELD(last), NULL, NULL, "Info", "The newest of the recent runs.", NULL},
     {"json", 0, OPTION_FLAG, FIELD(json), NULL, NULL, "Info", "Print one JSON object.", NULL},
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, "Info", "Explain these options.", NULL},
 };
+const unsigned info_options_count = ARRAY_LEN(info_options_table);
 
 /* What the events say. */
 struct totals {
@@ -156,8 +157,8 @@ static void show_json(const struct replay_session *s, const struct totals *t)
     show_json_images(m);
     printf("  \"instructions\": %" PRIu64 ",\n  \"virtual_seconds\": %.9f,\n  \"end\": \"%s\",\n", t->last.icount,
            virtual_seconds(t), condition(t));
-    printf("  \"complete\": %s,\n  \"log_bytes\": %" PRIu64 ",\n  \"events\": {", t->tail == LOG_TAIL_COMPLETE ? "true" : "false",
-           t->file_bytes);
+    printf("  \"complete\": %s,\n  \"log_bytes\": %" PRIu64 ",\n  \"events\": {",
+           t->tail == LOG_TAIL_COMPLETE ? "true" : "false", t->file_bytes);
     for (unsigned n = 0; n < LOG_SOURCES; n++)
         printf("%s\n    \"%s\": {\"count\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", n ? "," : "", log_source_names[n],
                t->count[n], t->bytes[n]);
@@ -168,7 +169,8 @@ static void show_json(const struct replay_session *s, const struct totals *t)
 int verb_info(int argc, char **argv)
 {
     static struct replay_session session;
-    const struct option_set set = {.verb = "info", .table = {{table, ARRAY_LEN(table)}}, .bare = "log"};
+    const struct option_set set = {
+        .verb = "info", .table = {{info_options_table, ARRAY_LEN(info_options_table)}}, .bare = "log"};
     struct info_options o = {0};
     struct totals totals;
     char message[SESSION_MESSAGE_MAX];
@@ -176,7 +178,7 @@ int verb_info(int argc, char **argv)
         return complain(EXIT_USAGE, message);
     if (o.help) {
         printf("Usage: reprise info LOG|--last [--json]\n");
-        help_options(stdout, table, ARRAY_LEN(table), NULL);
+        help_options(stdout, info_options_table, info_options_count, NULL);
         return fflush(stdout) ? EXIT_HOST : EXIT_POWER_OFF;
     }
     if (!o.log == !o.last)

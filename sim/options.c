@@ -43,13 +43,13 @@ const struct option run_options_table[] = {
     {"debug-console", 0, OPTION_FILE, FIELD(debug_console), "stdio|stderr|FILE|none", "stderr", "Input and output",
      "Where bytes written to port 0xE9 go.", NULL},
     {"clock", 0, OPTION_CHOICE, FIELD(clock), "auto|virtual|wall", "auto", "Input and output",
-     "What the guest's time follows: `virtual`, its instructions, and an idle guest jumps to its next timer at once; `wall`, "
-     "real time, by adjustments that are recorded. `auto` is `wall` with a terminal on standard input, else `virtual`.",
+     "What the guest's time follows: `virtual`, its instructions, and an idle guest jumps to its next timer at once; "
+     "`wall`, real time, by adjustments that are recorded. `auto` is `wall` with a terminal on standard input, else `virtual`.",
      choice_clock},
 
     {"record", 0, OPTION_FILE, FIELD(record), "FILE", NULL, "Recording",
-     "Write the log of the run to FILE, for `reprise replay FILE`. Without it, runs are recorded into a ring of recent runs "
-     "under $XDG_STATE_HOME/reprise or ~/.local/state/reprise, at most 256 MiB.", NULL},
+     "Write the log of the run to FILE, for `reprise replay FILE`. Without it, runs are recorded into a ring of recent "
+     "runs under $XDG_STATE_HOME/reprise or ~/.local/state/reprise, at most 256 MiB.", NULL},
     {"no-record", 0, OPTION_FLAG, FIELD(no_record), NULL, NULL, "Recording",
      "Record nothing. REPRISE_RECORD=off in the environment does the same for runs without --record.", NULL},
     {"embed", 0, OPTION_FLAG, FIELD(embed), NULL, NULL, "Recording",

@@ -6,8 +6,9 @@
 #include "sim/options.h"
 #include "sim/trace.h"
 
-/* Opens COM1's and the debug console's outputs, and the trace. False with one line in `message` otherwise; files that were
- * there are then as they were, unless an open failed that the checks had allowed. */
-bool outputs_open(const struct run_options *options, struct trace *trace, struct vm *vm, char message[FILE_MESSAGE_MAX]);
+/* Opens COM1's and the debug console's outputs, and the trace. False with one line in `message` otherwise; files
+ * that were there are then as they were, unless an open failed that the checks had allowed. */
+bool outputs_open(const struct run_options *options, struct trace *trace, struct vm *vm,
+                  char message[FILE_MESSAGE_MAX]);
 
 #endif

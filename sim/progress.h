@@ -1,5 +1,5 @@
-/* A line on the terminal about how far long work is. Shown on standard error if that is a terminal and standard output, where
- * a guest may be speaking, is not. */
+/* A line on the terminal about how far long work is. Shown on standard error if that is a terminal and standard
+ * output, where a guest may be speaking, is not. */
 #ifndef REPRISE_SIM_PROGRESS_H
 #define REPRISE_SIM_PROGRESS_H
 

@@ -94,11 +94,13 @@ static bool open_file(struct recording *r, char *message)
         snprintf(message, IMAGES_MESSAGE_MAX, "--record: %.200s: %s; choose a place where you may write", r->path,
                  strerror(errno));
     else if (!log_file_lock(r->fd))
-        snprintf(message, IMAGES_MESSAGE_MAX, "--record: %.200s is being written by another run; choose another name", r->path);
+        snprintf(message, IMAGES_MESSAGE_MAX, "--record: %.200s is being written by another run; choose another name",
+                 r->path);
     else if (!ftruncate(r->fd, 0))
         return true;
     else
-        snprintf(message, IMAGES_MESSAGE_MAX, "--record: %.200s: %s; choose an ordinary file", r->path, strerror(errno));
+        snprintf(message, IMAGES_MESSAGE_MAX, "--record: %.200s: %s; choose an ordinary file", r->path,
+                 strerror(errno));
     return false;
 }
 
@@ -110,7 +112,8 @@ static bool write_beginning(struct recording *r, char *message)
     r->writer = host_alloc(sizeof *r->writer);
     enum status status = r->writer ? log_writer_open(r->writer, &file, &log_codec_zstd, &machine) : STATUS_NO_MEMORY;
     for (unsigned n = 0; status == STATUS_OK && n < machine.image_count; n++)
-        if (machine.images[n].embedded && !log_put_image(r->writer, n, r->images->files[n].data, r->images->files[n].size))
+        if (machine.images[n].embedded &&
+            !log_put_image(r->writer, n, r->images->files[n].data, r->images->files[n].size))
             status = STATUS_IO;
     if (status == STATUS_OK)
         return true;

@@ -1,6 +1,6 @@
-/* The interval between the last equal and the first different state hash is cut into some thousand pieces, after each of
- * which both machines are compared; the piece that differs is cut again, until it is one instruction. Each round starts from
- * power-on, as a fault may come from something that was cached on the way. */
+/* The interval between the last equal and the first different state hash is cut into some thousand pieces, after
+ * each of which both machines are compared; the piece that differs is cut again, until it is one instruction. Each
+ * round starts from power-on, as a fault may come from something that was cached on the way. */
 #include "sim/replay_bisect.h"
 
 #include "replay/hash.h"
@@ -73,7 +73,8 @@ static bool same_at(struct bisection *b, u64 icount)
     struct vm *one = b->session[0].vm, *two = b->session[1].vm;
     enum replay_stop first = replay_run(&b->session[0].replay, icount);
     enum replay_stop second = replay_run(&b->session[1].replay, icount);
-    return first == second && one->vcpu[0]->cpu.icount == two->vcpu[0]->cpu.icount && state_hash(one) == state_hash(two);
+    return first == second && one->vcpu[0]->cpu.icount == two->vcpu[0]->cpu.icount &&
+           state_hash(one) == state_hash(two);
 }
 
 static void note_instruction(struct bisection *b)
@@ -89,8 +90,8 @@ static void note_instruction(struct bisection *b)
     fclose(to);
 }
 
-/* Narrows the interval (*low, *high]: the same at *low, different at *high. Both machines stand at the new *high, or are closed.
- * False if they do not differ in it when cut like this. */
+/* Narrows the interval (*low, *high]: the same at *low, different at *high. Both machines stand at the new *high, or
+ * are closed. False if they do not differ in it when cut like this. */
 static bool narrow(struct bisection *b, u64 *low, u64 *high)
 {
     u64 step = (*high - *low) / PIECES ? (*high - *low) / PIECES : 1;
@@ -120,8 +121,9 @@ static void print_difference(const struct bisection *b, u64 low)
     struct state_difference d[DIFFERENCES];
     const struct vm *one = b->session[0].vm, *two = b->session[1].vm;
     unsigned count = state_differences(one, two, d, DIFFERENCES), shown = count < DIFFERENCES ? count : DIFFERENCES;
-    fprintf(stderr, "reprise: after %" PRIu64 " instructions both are the same; the next one makes the difference:\n  %s\n"
-            "  %-16s %-34s %s\n", low, b->instruction ? b->instruction : "?", "", b->engine[0]->name, b->engine[1]->name);
+    fprintf(stderr, "reprise: after %" PRIu64 " instructions both are the same; the next one makes the difference:\n", low);
+    fprintf(stderr, "  %s\n  %-16s %-34s %s\n", b->instruction ? b->instruction : "?", "", b->engine[0]->name,
+            b->engine[1]->name);
     for (unsigned n = 0; n < shown; n++) {
         fprintf(stderr, "  %-16s ", d[n].name);
         print_value(&d[n], d[n].a);
@@ -149,8 +151,8 @@ static void search(struct bisection *b, u64 low, u64 high)
         print_difference(b, low);
     else
         fprintf(stderr, "reprise: run in step, %s and %s do not differ between instructions %" PRIu64 " and %" PRIu64
-                ": the fault needs longer pieces to show, or does not repeat\n", b->engine[0]->name, b->engine[1]->name, low,
-                high);
+                ": the fault needs longer pieces to show, or does not repeat\n", b->engine[0]->name,
+                b->engine[1]->name, low, high);
     close_both(b);
 }
 
@@ -167,8 +169,8 @@ void replay_bisect(const char *path, const struct engine *engine, const struct r
     b.engine[1] = engine;
     session_close(&b.session[0]);
     if (!b.engine[0] || b.engine[0] == engine) {
-        fprintf(stderr, "reprise: it was recorded on the engine %s, too: the difference is not one of engines; compare the "
-                "processors (`reprise info`), and replay again\n", engine->name);
+        fprintf(stderr, "reprise: it was recorded on the engine %s, too: the difference is not one of engines; "
+                "compare the processors (`reprise info`), and replay again\n", engine->name);
         return;
     }
     progress_start(&b.progress, "looking for the first difference", divergence->icount);

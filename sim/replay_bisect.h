@@ -5,8 +5,8 @@
 #include "core/engine.h"
 #include "replay/replay.h"
 
-/* Runs the log at `path` on the engine that recorded it and on `engine`, and prints to stderr the first instruction after which
- * they differ, within the interval that `divergence` leaves. Says so if it cannot be found. */
+/* Runs the log at `path` on the engine that recorded it and on `engine`, and prints to stderr the first instruction
+ * after which they differ, within the interval that `divergence` leaves. Says so if it cannot be found. */
 void replay_bisect(const char *path, const struct engine *engine, const struct replay_divergence *divergence);
 
 #endif

@@ -18,13 +18,13 @@ struct replay_session {
     char failure[SESSION_MESSAGE_MAX]; /* why the images could not be booted again: REPLAY_FAILED */
 };
 
-/* Opens the log at `path`; NULL: the newest of the ring. Creates no machine. False with one line in `message` otherwise, and
- * nothing held. *s is large: not for a stack. */
+/* Opens the log at `path`; NULL: the newest of the ring. Creates no machine. False with one line in `message`
+ * otherwise, and nothing held. *s is large: not for a stack. */
 bool session_open(struct replay_session *s, const char *path, char message[SESSION_MESSAGE_MAX]);
 
-/* Creates the machine, which must be one that this build has, on `engine`, and boots its images, which must be those of the
- * recorded run. The replay stands at its first instruction. Zero, or the exit code of what went wrong, which the user has
- * been told. */
+/* Creates the machine, which must be one that this build has, on `engine`, and boots its images, which must be those
+ * of the recorded run. The replay stands at its first instruction. Zero, or the exit code of what went wrong, which
+ * the user has been told. */
 int session_create(struct replay_session *s, const struct engine *engine);
 
 /* icount of the last event that the log holds now. The reader stays where it is. */

@@ -33,22 +33,22 @@ struct replay_options {
 const struct option replay_options_table[] = {
     {"log", 0, OPTION_FILE, FIELD(log), "LOG", NULL, GROUP,
      "The log to replay; --log may be left out. It names machine and images; nothing else is needed.", NULL},
-    {"last", 0, OPTION_FLAG, FIELD(last), NULL, NULL, GROUP, "Replay the newest of the recent runs that `run` has recorded.",
-     NULL},
+    {"last", 0, OPTION_FLAG, FIELD(last), NULL, NULL, GROUP,
+     "Replay the newest of the recent runs that `run` has recorded.", NULL},
     {"to", 0, OPTION_COUNT, FIELD(to), "ICOUNT", NULL, GROUP,
      "Stop when the guest has executed this many instructions, and say where it is.", NULL},
     {"from", 0, OPTION_COUNT, FIELD(from), "ICOUNT", NULL, GROUP, "With --trace: begin to trace here.", NULL},
     {"verify", 0, OPTION_FLAG, FIELD(verify), NULL, NULL, GROUP,
-     "Compare the state with the hashes in the log. A difference ends the replay with exit code 16; if another engine has "
-     "recorded the run, both are then run in step to find the first instruction that differs.", NULL},
+     "Compare the state with the hashes in the log. A difference ends the replay with exit code 16; if another engine "
+     "has recorded the run, both are then run in step to find the first instruction that differs.", NULL},
     {"follow", 0, OPTION_FLAG, FIELD(follow), NULL, NULL, GROUP,
      "Replay a run that is still being recorded, behind it, until it ends.", NULL},
 };
 const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
 /* Options of `run` that describe the machine come from the log. */
-static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit", "reset",
-                                      "clock", "record", "no-record", "embed", "checkpoint", "max-insns", NULL};
+static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit",
+                                      "reset", "clock", "record", "no-record", "embed", "checkpoint", "max-insns", NULL};
 
 struct replaying {
     struct replay_options options;
@@ -74,7 +74,8 @@ static bool parse(int argc, char **argv, struct replaying *r, char *message)
         return true;
     if (!o->log == !o->last) {
         snprintf(message, MESSAGE_MAX, "%s; write `reprise replay LOG` or `reprise replay --last`",
-                 o->log ? "--last is the newest run, and another log is named" : "which log is to be replayed is not said");
+                 o->log ? "--last is the newest run, and another log is named"
+                        : "which log is to be replayed is not said");
         return false;
     }
     return trace_parse(o->run.trace, &r->trace, r->trace_path, sizeof r->trace_path, message);
@@ -104,8 +105,8 @@ static int diverged(const struct replay_session *s)
         snprintf(hashes, sizeof hashes, " (%016" PRIx64 " in the log, %016" PRIx64 " here)", d->wanted, d->have);
     if (s->replay.verify)
         snprintf(interval, sizeof interval, "it was the same at instruction %" PRIu64, d->good);
-    snprintf(message, sizeof message, "the replay differs from the recorded run: %s%s at instruction %" PRIu64 "; %s", d->what,
-             hashes, d->icount, interval);
+    snprintf(message, sizeof message, "the replay differs from the recorded run: %s%s at instruction %" PRIu64 "; %s",
+             d->what, hashes, d->icount, interval);
     return complain(EXIT_DIVERGED, message);
 }
 

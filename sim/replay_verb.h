@@ -7,7 +7,8 @@
 extern const struct option replay_options_table[];
 extern const unsigned replay_options_count;
 
-/* Arguments after the verb. Returns what the recorded run returned if it was repeated to its end, else enum exit_code. */
+/* Arguments after the verb. Returns what the recorded run returned if it was repeated to its end, else enum
+ * exit_code. */
 int verb_replay(int argc, char **argv);
 
 #endif

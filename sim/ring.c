@@ -108,9 +108,10 @@ static void prune(const char *folder)
 
 static void announce(const char *folder)
 {
-    fprintf(stderr, "reprise: runs are recorded in %s (at most %llu MiB; the oldest go first). `reprise replay --last` repeats the "
-            "newest; --no-record or REPRISE_RECORD=off records nothing. This is said once.\n", folder,
-            RING_BYTES_MAX >> 20);
+    fprintf(stderr,
+            "reprise: runs are recorded in %s (at most %llu MiB; the oldest go first). `reprise replay --last` "
+            "repeats the newest; --no-record or REPRISE_RECORD=off records nothing. This is said once.\n",
+            folder, RING_BYTES_MAX >> 20);
 }
 
 int ring_create(char path[RING_PATH_MAX])
@@ -125,8 +126,9 @@ int ring_create(char path[RING_PATH_MAX])
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &utc);
-    if (snprintf(path, RING_PATH_MAX, "%s/%s.%03ld-%d%s", folder, stamp, now.tv_nsec / 1000000, (int)getpid(), suffix) >=
-        RING_PATH_MAX)
+    int length = snprintf(path, RING_PATH_MAX, "%s/%s.%03ld-%d%s", folder, stamp, now.tv_nsec / 1000000,
+                          (int)getpid(), suffix);
+    if (length >= RING_PATH_MAX)
         return -1;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)

@@ -131,11 +131,14 @@ static struct ending ending_of(const struct run *run, enum vm_stop stop)
 {
     switch (stop) {
     case VM_STOP_ICOUNT:
-        return (struct ending){EXIT_LIMIT, "max-insns", "the instruction limit (--max-insns) is reached", LOG_END_LIMIT};
+        return (struct ending){
+            EXIT_LIMIT, "max-insns", "the instruction limit (--max-insns) is reached", LOG_END_LIMIT};
     case VM_STOP_WAIT_INPUT:
-        return (struct ending){EXIT_IDLE, "idle", "the guest waits for input, and none can come any more", LOG_END_IDLE};
+        return (struct ending){
+            EXIT_IDLE, "idle", "the guest waits for input, and none can come any more", LOG_END_IDLE};
     case VM_STOP_IDLE:
-        return (struct ending){EXIT_IDLE, "idle", "the guest halted with interrupts off; nothing can wake it", LOG_END_IDLE};
+        return (struct ending){
+            EXIT_IDLE, "idle", "the guest halted with interrupts off; nothing can wake it", LOG_END_IDLE};
     case VM_STOP_RESET:
         if (!strcmp(run->options.reset, "exit"))
             return (struct ending){EXIT_RESET, "reset", "the guest asked for a reset", LOG_END_RESET};

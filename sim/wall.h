@@ -12,8 +12,9 @@ struct wall {
 /* They agree from now on. */
 void wall_start(struct wall *wall, struct vm *vm);
 
-/* Between two slices of guest code: if virtual time has fallen behind by more than a few milliseconds, lets it catch up, but
- * not beyond the next timer: the guest must see its interrupt first. A guest that falls behind for long loses time. */
+/* Between two slices of guest code: if virtual time has fallen behind by more than a few milliseconds, lets it catch
+ * up, but not beyond the next timer: the guest must see its interrupt first. A guest that falls behind for long
+ * loses time. */
 void wall_follow(struct wall *wall, struct vm *vm);
 
 /* The guest waits, and has been woken before its next timer: lets the time that has passed pass for it, too. */
