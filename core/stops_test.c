@@ -61,7 +61,8 @@ static u64 next_stop(u64 slice)
         if (stop == VM_STOP_DEBUG) {
             assert_true(stops.hit);
             stops.hit = false;
-            stops.passed = stops.hit_point.kind == STOP_EXECUTE ? v->cpu.icount : UINT64_MAX;
+            if (stops.hit_point.kind == STOP_EXECUTE)
+                stops_pass(vm);
             return v->cpu.icount;
         }
         assert_int_equal(stop, VM_STOP_ICOUNT);

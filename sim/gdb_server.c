@@ -244,6 +244,8 @@ enum gdb_wish gdb_server_stopped(struct gdb_server *s, const struct gdb_stop *st
     s->waiting = true;
     if (wish == GDB_DETACH || wish == GDB_KILL)
         drop_client(s);
+    else
+        stops_pass(s->vm);
     return wish;
 }
 
@@ -294,9 +296,7 @@ bool gdb_server_attend(struct gdb_server *s, enum vm_stop stop)
     if (!find_stop(s, stop, &why))
         return true;
     enum gdb_wish wish = gdb_server_stopped(s, &why);
-    u64 icount = s->vm->vcpu[0]->cpu.icount;
-    s->until = wish == GDB_STEP ? icount + 1 : UINT64_MAX;
-    s->gdb.stops.passed = icount;
+    s->until = wish == GDB_STEP ? s->vm->vcpu[0]->cpu.icount + 1 : UINT64_MAX;
     return wish != GDB_KILL;
 }
 

@@ -5,6 +5,7 @@
 #include "sim/dump.h"
 #include "sim/engines.h"
 #include "sim/exit_code.h"
+#include "sim/gdb_replay.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
 #include "sim/outputs.h"
@@ -24,6 +25,7 @@ struct replay_options {
     bool last, verify, follow;
     u64 to;   /* icount; 0: to the end */
     u64 from; /* icount at which --trace begins */
+    u64 checkpoint_memory; /* bytes */
 };
 
 #define FIELD(name) offsetof(struct replay_options, name)
@@ -41,6 +43,8 @@ const struct option replay_options_table[] = {
      "Compare the state with the hashes in the log. A difference ends the replay with exit code 16.", NULL},
     {"follow", 0, OPTION_FLAG, FIELD(follow), NULL, NULL, GROUP,
      "Replay a run that is still being recorded, behind it, until it ends.", NULL},
+    {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", GROUP,
+     "With --gdb: memory for checkpoints, which make going back fast.", NULL},
 };
 const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
@@ -206,6 +210,8 @@ static int finish(struct replaying *r, enum replay_stop stop, const char **why)
     case REPLAY_LOG_OUT: return log_is_out(s, why);
     case REPLAY_DIVERGED: *why = "diverged"; return diverged(s);
     case REPLAY_STOPPED: *why = "host"; return stopped_by_host();
+    case REPLAY_DEBUG:
+    case REPLAY_INTERRUPTED: break; /* no debugger here */
     case REPLAY_FAILED: *why = "reset"; return complain(EXIT_HOST, s->failure);
     }
     return EXIT_HOST;
@@ -245,6 +251,8 @@ static int execute(struct replaying *r)
     host_catch_signals();
     if (r->options.run.timeout && host_start_timer(r->options.run.timeout) != STATUS_OK)
         return complain(EXIT_HOST, "--timeout: the host gives no timer; run without it");
+    if (r->options.run.gdb)
+        return gdb_replay(s, r->options.run.gdb, r->options.checkpoint_memory);
     progress_start(&r->progress, "replaying", r->options.to ? r->options.to : session_length(s));
     u64 begin = host_nanoseconds();
     enum replay_stop stop = run(r);
