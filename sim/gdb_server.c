@@ -196,7 +196,8 @@ static enum gdb_wish take_packet(struct gdb_server *s)
     if (!s->framer.no_ack)
         send_bytes(s, (const u8 *)"+", 1);
     enum gdb_wish wish = gdb_packet(&s->gdb, s->framer.data, s->framer.length);
-    if (wish == GDB_STAY || wish == GDB_DETACH)
+    bool leaves = (wish == GDB_DETACH || wish == GDB_KILL) && s->gdb.reply.used;
+    if (wish == GDB_STAY || leaves)
         send_packet(s, &s->gdb.reply);
     s->framer.no_ack |= s->gdb.no_ack;
     return wish;
