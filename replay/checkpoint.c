@@ -298,14 +298,11 @@ enum status checkpoints_take(struct checkpoints *c, const void *note, size_t byt
 
 static void load_page(struct checkpoints *c, u64 page, u32 reference)
 {
-    struct physmem *m = &c->vm->memory;
+    static const u8 zeros[PAGE_SIZE];
+    const struct physmem *m = &c->vm->memory;
     gpa_t to = physmem_page_address(m, page);
-    if (page >= physmem_pages(m) || !physmem_pointer(m, to))
-        return;
-    if (reference)
-        (void)physmem_load(m, to, pool_page(c, reference), PAGE_SIZE);
-    else
-        (void)physmem_zero(m, to, PAGE_SIZE);
+    if (page < physmem_pages(m) && physmem_pointer(m, to))
+        phys_write(c->vm, to, reference ? pool_page(c, reference) : zeros, PAGE_SIZE); /* what engines derived from it goes */
 }
 
 static void load_leaf(struct checkpoints *c, u32 n, u32 old, u32 fresh)

@@ -329,6 +329,8 @@ static void repeated_ground_is_told(void **state)
     assert_int_equal(timeline.frontier, 6000);
 }
 
+static const struct engine *const engines[] = {&engine_interp, &engine_sbe};
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, finish)
@@ -337,5 +339,10 @@ int main(void)
         T(deliveries_and_handlers), T(from_within_a_step_back_is_the_first_moment), T(what_takes_long_can_be_interrupted),
         T(repeated_ground_is_told),
     };
-    return cmocka_run_group_tests(tests, prepare, tear_down);
+    int failures = 0;
+    for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {
+        test_engine = engines[n];
+        failures += cmocka_run_group_tests_name(test_engine->name, tests, prepare, tear_down);
+    }
+    return failures;
 }
