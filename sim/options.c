@@ -58,6 +58,14 @@ const struct option run_options_table[] = {
     {"checkpoint", 0, OPTION_COUNT, FIELD(checkpoint), "N", "100M", "Recording",
      "Instructions between two state hashes in the log, which `replay --verify` compares.", NULL},
 
+    {"snapshot-to", 0, OPTION_FILE, FIELD(snapshot_to), "FILE", NULL, "Snapshots",
+     "Write the whole machine to FILE, at the instruction that --at names, else where the run ends.", NULL},
+    {"at", 0, OPTION_COUNT, FIELD(at), "ICOUNT", NULL, "Snapshots",
+     "With --snapshot-to: when this many instructions have been executed. The run goes on behind it.", NULL},
+    {"restore", 0, OPTION_FILE, FIELD(restore), "FILE", NULL, "Snapshots",
+     "Go on from a snapshot instead of booting. Memory, processor model and devices are those of the snapshot; a kernel is "
+     "needed only if the guest resets the machine. Such a run is not recorded.", NULL},
+
     {"max-insns", 0, OPTION_COUNT, FIELD(max_insns), "N", NULL, "Limits and reports",
      "Stop after exactly N guest instructions; suffix K, M or G for thousands, millions, milliards.", NULL},
     {"timeout", 0, OPTION_SECONDS, FIELD(timeout), "SECONDS", NULL, "Limits and reports",
@@ -358,8 +366,8 @@ static bool is_path(const char *output)
 /* Two outputs into one file would overwrite each other. */
 static bool check_outputs(const struct run_options *o, char *message)
 {
-    const char *const files[] = {o->serial, o->debug_console, o->stats, o->record};
-    const char *const names[] = {"serial", "debug-console", "stats", "record"};
+    const char *const files[] = {o->serial, o->debug_console, o->stats, o->record, o->snapshot_to};
+    const char *const names[] = {"serial", "debug-console", "stats", "record", "snapshot-to"};
     for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
         for (unsigned j = i + 1; j < ARRAY_LEN(files); j++) {
             if (is_path(files[i]) && is_path(files[j]) && !strcmp(files[i], files[j])) {
@@ -378,8 +386,16 @@ bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
         snprintf(message, MESSAGE_MAX, "--record and --no-record contradict each other; leave one of them out");
         return false;
     }
+    if (o->record && o->restore) {
+        snprintf(message, MESSAGE_MAX, "--record: a run that begins with a snapshot cannot be recorded; leave out --record");
+        return false;
+    }
+    if (o->at && !o->snapshot_to) {
+        snprintf(message, MESSAGE_MAX, "--at says when, but not what; add --snapshot-to FILE");
+        return false;
+    }
     const u64 mib = 1 << 20;
-    if (!o->kernel) {
+    if (!o->kernel && !o->restore) {
         snprintf(message, MESSAGE_MAX, "nothing to boot; give --kernel FILE (`reprise help` shows examples)");
         return false;
     }

@@ -11,6 +11,7 @@
 #include "sim/outputs.h"
 #include "sim/progress.h"
 #include "sim/replay_session.h"
+#include "sim/snapshot_file.h"
 #include "sim/stats.h"
 
 #include <inttypes.h>
@@ -50,7 +51,7 @@ const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
 /* Options of `run` that describe the machine come from the log. */
 static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit", "reset",
-                                      "clock", "record", "no-record", "embed", "checkpoint", "max-insns", NULL};
+                                      "restore", "at", "clock", "record", "no-record", "embed", "checkpoint", "max-insns", NULL};
 
 struct replaying {
     struct replay_options options;
@@ -77,6 +78,10 @@ static bool parse(int argc, char **argv, struct replaying *r, char *message)
     if (!o->log == !o->last) {
         snprintf(message, MESSAGE_MAX, "%s; write `reprise replay LOG` or `reprise replay --last`",
                  o->log ? "--last is the newest run, and another log is named" : "which log is to be replayed is not said");
+        return false;
+    }
+    if (o->run.snapshot_to && !o->to) {
+        snprintf(message, MESSAGE_MAX, "--snapshot-to: of which moment is not said; add --to ICOUNT");
         return false;
     }
     return trace_parse(o->run.trace, &r->trace, r->trace_path, sizeof r->trace_path, message);
@@ -154,6 +159,9 @@ static int reached(struct replaying *r, const char **stop)
             (double)vm_now(r->session.vm) / 1e9);
     dump_vcpu(stderr, v);
     *stop = "to";
+    char message[SNAPSHOT_MESSAGE_MAX];
+    if (r->options.run.snapshot_to && !snapshot_write(r->options.run.snapshot_to, r->session.vm, message))
+        return complain(EXIT_HOST, message);
     return EXIT_POWER_OFF;
 }
 

@@ -15,6 +15,7 @@
 #include "sim/options.h"
 #include "sim/outputs.h"
 #include "sim/recording.h"
+#include "sim/snapshot_file.h"
 #include "sim/stats.h"
 #include "sim/terminal.h"
 #include "sim/trace.h"
@@ -39,6 +40,7 @@ struct run {
     struct trace trace;
     char trace_path[4096];
     struct input input;
+    struct snapshot *restored; /* NULL: the machine is booted */
     u64 polled_at; /* host time of the last look at the keyboard */
     struct gdb_server *gdb; /* NULL: none */
     struct run_summary summary;
@@ -104,6 +106,10 @@ static bool reboot(struct run *run)
 {
     char message[IMAGES_MESSAGE_MAX];
     struct boot_report report;
+    if (!run->options.kernel) {
+        complain(EXIT_RESET, "the guest resets the machine, and there is nothing to boot; give --kernel FILE with --restore");
+        return false;
+    }
     run->summary.resets++;
     vm_reset(run->vm);
     if (images_boot_set(run->vm, &run->images, &report, message))
@@ -169,6 +175,8 @@ static u64 next_stop(const struct run *run)
     u64 icount = run->vm->vcpu[0]->cpu.icount;
     u64 limit = run->options.max_insns ? run->options.max_insns : UINT64_MAX;
     u64 until = icount + (run->trace.instructions ? 1 : run->wall.on ? wall_slice : slice);
+    if (run->options.at > icount && run->options.at < until)
+        until = run->options.at;
     if (run->recording.on && run->recording.recorder.next < until)
         until = run->recording.recorder.next;
     if (run->gdb && gdb_server_until(run->gdb) < until)
@@ -224,6 +232,18 @@ static int gdb_start(struct run *run)
 
 static const struct ending ended_by_gdb = {EXIT_QUIT, "gdb", "ended by gdb", LOG_END_HOST};
 
+/* Writes the machine to the file of --snapshot-to. False: it could not be written, which the user has been told. */
+static bool take_snapshot(struct run *run)
+{
+    char message[SNAPSHOT_MESSAGE_MAX];
+    if (snapshot_write(run->options.snapshot_to, run->vm, message))
+        return true;
+    complain(EXIT_HOST, message);
+    return false;
+}
+
+static const struct ending no_snapshot = {EXIT_HOST, "snapshot", NULL, LOG_END_HOST};
+
 static struct ending run_loop(struct run *run)
 {
     const struct cpu *c = &run->vm->vcpu[0]->cpu;
@@ -236,6 +256,8 @@ static struct ending run_loop(struct run *run)
         enum vm_stop stop = vm_run(run->vm, next_stop(run));
         if (stop == VM_STOP_ICOUNT && run->recording.on)
             recorder_checkpoint(&run->recording.recorder, run->vm);
+        if (stop == VM_STOP_ICOUNT && run->options.at == c->icount && run->options.at && !take_snapshot(run))
+            return no_snapshot;
         if (!goes_on(run, stop))
             return ending_of(run, stop);
         if (run->gdb && !attend_gdb(run, stop))
@@ -259,6 +281,8 @@ static int finish(struct run *run, struct ending end)
         trace_show_recent(&run->trace, stderr);
         dump_vcpu(stderr, v);
     }
+    if (run->options.snapshot_to && !run->options.at && !take_snapshot(run))
+        end.code = EXIT_HOST;
     if (run->gdb)
         gdb_server_ended(run->gdb, (unsigned)end.code, end.code == EXIT_GUEST);
     if (!recording_finish(&run->recording, end.logged))
@@ -272,17 +296,24 @@ static int finish(struct run *run, struct ending end)
     return end.code;
 }
 
+/* Boots the machine, or gives it the state of the snapshot. */
+static bool power_on(struct run *run, char *message)
+{
+    struct boot_report report;
+    if (run->options.kernel && !images_from_options(&run->images, &run->options, message))
+        return false;
+    if (run->restored)
+        return snapshot_load(run->restored, run->vm, message);
+    recording_prepare(&run->recording, &run->options, run->vm, &run->images);
+    run->recording.wall = run->wall.on;
+    return images_boot_set(run->vm, &run->images, &report, message);
+}
+
 static int execute(struct run *run, u64 started)
 {
     char message[IMAGES_MESSAGE_MAX];
-    struct boot_report report;
-    if (!images_from_options(&run->images, &run->options, message))
-        return complain(EXIT_USAGE, message);
     input_open(run);
-    recording_prepare(&run->recording, &run->options, run->vm, &run->images);
-    run->recording.wall = run->wall.on;
-    if (!images_boot_set(run->vm, &run->images, &report, message) ||
-        !outputs_open(&run->options, &run->trace, run->vm, message) || !recording_start(&run->recording, message))
+    if (!power_on(run, message) || !outputs_open(&run->options, &run->trace, run->vm, message) || !recording_start(&run->recording, message))
         return complain(EXIT_USAGE, message);
     host_catch_signals();
     if (run->options.timeout && host_start_timer(run->options.timeout) != STATUS_OK)
@@ -313,13 +344,19 @@ int verb_run(int argc, char **argv)
     if (!options_check(&run.options, message) ||
         !trace_parse(run.options.trace, &run.trace, run.trace_path, sizeof run.trace_path, message))
         return complain(EXIT_USAGE, message);
-    const struct vm_config config = machine_config(&run.options);
+    struct vm_config config = machine_config(&run.options);
+    const struct engine *engine = config.engine;
+    if (run.options.restore && !snapshot_open(run.options.restore, &run.restored, &config, message))
+        return complain(EXIT_USAGE, message);
+    config.engine = engine;
     int code = machine_create(&run.vm, &config);
-    if (code)
-        return code;
-    code = execute(&run, started);
+    if (!code)
+        code = execute(&run, started);
     if (run.gdb)
         gdb_server_close(run.gdb);
-    vm_destroy(run.vm);
+    if (run.restored)
+        snapshot_close(run.restored);
+    if (run.vm)
+        vm_destroy(run.vm);
     return code;
 }
