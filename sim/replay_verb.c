@@ -11,6 +11,7 @@
 #include "sim/outputs.h"
 #include "sim/progress.h"
 #include "sim/replay_session.h"
+#include "sim/run.h"
 #include "sim/snapshot_file.h"
 #include "sim/stats.h"
 
@@ -23,7 +24,7 @@
 struct replay_options {
     struct run_options run; /* first: options of both verbs count from here */
     const char *log;
-    bool last, verify, follow;
+    bool last, verify, follow, go_live;
     u64 to;   /* icount; 0: to the end */
     u64 from; /* icount at which --trace begins */
     u64 checkpoint_memory; /* bytes */
@@ -44,6 +45,9 @@ const struct option replay_options_table[] = {
      "Compare the state with the hashes in the log. A difference ends the replay with exit code 16.", NULL},
     {"follow", 0, OPTION_FLAG, FIELD(follow), NULL, NULL, GROUP,
      "Replay a run that is still being recorded, behind it, until it ends.", NULL},
+    {"go-live", 0, OPTION_FLAG, FIELD(go_live), NULL, NULL, GROUP,
+     "With --to: leave the recorded run there and go on as a run of its own, with input from here. It is recorded as other runs "
+     "are, from its very beginning.", NULL},
     {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", GROUP,
      "With --gdb: memory for checkpoints, which make going back fast.", NULL},
 };
@@ -51,7 +55,9 @@ const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
 /* Options of `run` that describe the machine come from the log. */
 static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit", "reset",
-                                      "restore", "at", "clock", "record", "no-record", "embed", "checkpoint", "max-insns", NULL};
+                                      "restore", "at", "embed", NULL};
+/* Those of a run that goes live. */
+static const char *const live_only = "--record, --no-record, --clock and --max-insns";
 
 struct replaying {
     struct replay_options options;
@@ -82,6 +88,14 @@ static bool parse(int argc, char **argv, struct replaying *r, char *message)
     }
     if (o->run.snapshot_to && !o->to) {
         snprintf(message, MESSAGE_MAX, "--snapshot-to: of which moment is not said; add --to ICOUNT");
+        return false;
+    }
+    if (o->go_live && !o->to) {
+        snprintf(message, MESSAGE_MAX, "--go-live: where is not said; add --to ICOUNT");
+        return false;
+    }
+    if (!o->go_live && (o->run.record || o->run.no_record || o->run.max_insns || strcmp(o->run.clock, "auto"))) {
+        snprintf(message, MESSAGE_MAX, "%s are for a run that goes live; add --go-live, or leave them out", live_only);
         return false;
     }
     return trace_parse(o->run.trace, &r->trace, r->trace_path, sizeof r->trace_path, message);
@@ -243,11 +257,34 @@ static int report(struct replaying *r, enum replay_stop stop)
     return code;
 }
 
+/* The options of the run that the replay will become: what belongs to the machine comes from the log. */
+static bool prepare_live(struct replaying *r, char *message)
+{
+    const struct log_machine *m = &r->session.reader->machine;
+    struct run_options o = r->options.run;
+    o.kernel = r->session.images.item[0].path;
+    o.append = m->append;
+    o.reset = m->reset_exits ? "exit" : "reload";
+    return run_record(r->session.vm, &o, &r->session.images, message);
+}
+
+static int go_live(struct replaying *r)
+{
+    struct vm *vm = r->session.vm;
+    host_console_flush();
+    progress_clear(&r->progress);
+    fprintf(stderr, "reprise: the recorded run is left at instruction %" PRIu64 "; what follows is a run of its own\n",
+            vm->vcpu[0]->cpu.icount);
+    int code = run_go_live();
+    return trace_finish(&r->trace) ? code : complain(EXIT_HOST, "--trace: not everything could be written; make room");
+}
+
 static int execute(struct replaying *r)
 {
-    char message[FILE_MESSAGE_MAX];
+    char message[IMAGES_MESSAGE_MAX];
     struct replay_session *s = &r->session;
     u64 started = host_nanoseconds();
+    s->images.keep = r->options.go_live;
     s->replay.verify = r->options.verify;
     s->replay.pulse = on_pulse;
     s->replay.pulse_context = r;
@@ -256,14 +293,18 @@ static int execute(struct replaying *r)
         return code;
     if (!outputs_open(&r->options.run, &r->trace, s->vm, message))
         return complain(EXIT_USAGE, message);
+    if (r->options.go_live && !prepare_live(r, message))
+        return complain(EXIT_USAGE, message);
     host_catch_signals();
     if (r->options.run.timeout && host_start_timer(r->options.run.timeout) != STATUS_OK)
         return complain(EXIT_HOST, "--timeout: the host gives no timer; run without it");
-    if (r->options.run.gdb)
+    if (r->options.run.gdb && !r->options.go_live)
         return gdb_replay(s, r->options.run.gdb, r->options.checkpoint_memory);
     progress_start(&r->progress, "replaying", r->options.to ? r->options.to : session_length(s));
     u64 begin = host_nanoseconds();
     enum replay_stop stop = run(r);
+    if (r->options.go_live && stop == REPLAY_REACHED)
+        return go_live(r);
     r->summary.startup_ns = begin - started;
     r->summary.host_ns = host_nanoseconds() - begin;
     return report(r, stop);

@@ -44,7 +44,7 @@ struct run {
     u64 polled_at; /* host time of the last look at the keyboard */
     struct gdb_server *gdb; /* NULL: none */
     struct run_summary summary;
-    struct image_set images;
+    struct image_set *images, own_images; /* own, or a replay's */
     struct recording recording;
     struct wall wall;
 };
@@ -112,7 +112,7 @@ static bool reboot(struct run *run)
     }
     run->summary.resets++;
     vm_reset(run->vm);
-    if (images_boot_set(run->vm, &run->images, &report, message))
+    if (images_boot_set(run->vm, run->images, &report, message))
         return true;
     complain(EXIT_HOST, message);
     return false;
@@ -296,24 +296,27 @@ static int finish(struct run *run, struct ending end)
     return end.code;
 }
 
+static struct run the_run = {.images = &the_run.own_images};
+
 /* Boots the machine, or gives it the state of the snapshot. */
 static bool power_on(struct run *run, char *message)
 {
     struct boot_report report;
-    if (run->options.kernel && !images_from_options(&run->images, &run->options, message))
+    if (run->options.kernel && !images_from_options(run->images, &run->options, message))
         return false;
     if (run->restored)
         return snapshot_load(run->restored, run->vm, message);
-    recording_prepare(&run->recording, &run->options, run->vm, &run->images);
+    recording_prepare(&run->recording, &run->options, run->vm, run->images);
     run->recording.wall = run->wall.on;
-    return images_boot_set(run->vm, &run->images, &report, message);
+    return images_boot_set(run->vm, run->images, &report, message);
 }
 
 static int execute(struct run *run, u64 started)
 {
     char message[IMAGES_MESSAGE_MAX];
     input_open(run);
-    if (!power_on(run, message) || !outputs_open(&run->options, &run->trace, run->vm, message) || !recording_start(&run->recording, message))
+    if (!power_on(run, message) || !outputs_open(&run->options, &run->trace, run->vm, message) ||
+        !recording_start(&run->recording, message))
         return complain(EXIT_USAGE, message);
     host_catch_signals();
     if (run->options.timeout && host_start_timer(run->options.timeout) != STATUS_OK)
@@ -330,33 +333,62 @@ static int execute(struct run *run, u64 started)
     return finish(run, end);
 }
 
+bool run_record(struct vm *vm, const struct run_options *options, struct image_set *images, char message[IMAGES_MESSAGE_MAX])
+{
+    the_run.options = *options;
+    the_run.vm = vm;
+    the_run.images = images;
+    input_open(&the_run);
+    recording_prepare(&the_run.recording, &the_run.options, vm, images);
+    the_run.recording.wall = the_run.wall.on;
+    bool ok = recording_start(&the_run.recording, message);
+    images->keep = false;
+    images_release(images);
+    return ok;
+}
+
+int run_go_live(void)
+{
+    int code = gdb_start(&the_run);
+    if (code)
+        return code;
+    u64 begin = host_nanoseconds();
+    if (the_run.wall.on)
+        wall_start(&the_run.wall, the_run.vm);
+    struct ending end = run_loop(&the_run);
+    the_run.summary.host_ns = host_nanoseconds() - begin;
+    code = finish(&the_run, end);
+    if (the_run.gdb)
+        gdb_server_close(the_run.gdb);
+    return code;
+}
+
 int verb_run(int argc, char **argv)
 {
-    static struct run run;
     u64 started = host_nanoseconds();
     char message[MESSAGE_MAX];
-    if (!options_parse(argc, argv, &run.options, message))
+    if (!options_parse(argc, argv, &the_run.options, message))
         return complain(EXIT_USAGE, message);
-    if (run.options.help) {
+    if (the_run.options.help) {
         help_run(stdout);
         return fflush(stdout) ? EXIT_HOST : EXIT_POWER_OFF;
     }
-    if (!options_check(&run.options, message) ||
-        !trace_parse(run.options.trace, &run.trace, run.trace_path, sizeof run.trace_path, message))
+    if (!options_check(&the_run.options, message) ||
+        !trace_parse(the_run.options.trace, &the_run.trace, the_run.trace_path, sizeof the_run.trace_path, message))
         return complain(EXIT_USAGE, message);
-    struct vm_config config = machine_config(&run.options);
+    struct vm_config config = machine_config(&the_run.options);
     const struct engine *engine = config.engine;
-    if (run.options.restore && !snapshot_open(run.options.restore, &run.restored, &config, message))
+    if (the_run.options.restore && !snapshot_open(the_run.options.restore, &the_run.restored, &config, message))
         return complain(EXIT_USAGE, message);
     config.engine = engine;
-    int code = machine_create(&run.vm, &config);
+    int code = machine_create(&the_run.vm, &config);
     if (!code)
-        code = execute(&run, started);
-    if (run.gdb)
-        gdb_server_close(run.gdb);
-    if (run.restored)
-        snapshot_close(run.restored);
-    if (run.vm)
-        vm_destroy(run.vm);
+        code = execute(&the_run, started);
+    if (the_run.gdb)
+        gdb_server_close(the_run.gdb);
+    if (the_run.restored)
+        snapshot_close(the_run.restored);
+    if (the_run.vm)
+        vm_destroy(the_run.vm);
     return code;
 }

@@ -41,6 +41,15 @@ run replay log --to 400000 --snapshot-to snapshot || fail "replay with --snapsho
 run run --restore snapshot
 [ "$(state)" = "$expected" ] || fail "from a replay: $(state) instead of $expected"
 
+# Leaving a recorded run: what follows is another run, whose log holds the beginning of the first.
+printf '\x02\xb0\xad\x1b\x03\x00\x01\x00\xfb\x4f\x51\xe4%b%b%b%b%b%b' '\0\0\x10\0' '\0\0\x10\0' '\0\0\0\0' '\0\0\0\0' \
+    '\x20\0\x10\0' '\x66\xba\xfd\x03\xec\xa8\x01\x74\xf7\x66\xba\xf8\x03\xec\x3c\x71\x74\x03\xee\xeb\xeb\xb0\x07\xe6\xf4\xf4' >echo
+[ "$(printf abcq | timeout 60 "$reprise" run --kernel echo --debug-exit --record first -m 16M 2>err)" = abc ] || fail "echo"
+went=$(printf 'xyq' | timeout 60 "$reprise" replay first --to 2000005 --go-live --record second 2>err)
+[ $? -eq 15 ] && [ "$went" = axy ] || { fail "--go-live: $went"; cat err >&2; }
+again=$(timeout 60 "$reprise" replay second --verify 2>err </dev/null)
+[ $? -eq 15 ] && [ "$again" = axy ] || { fail "the log of a run that left another: $again"; cat err >&2; }
+
 # refused CODE PATTERN ARGUMENTS...: one line that says PATTERN and what to do
 refused() {
     local code=$1 pattern=$2; shift 2
@@ -54,5 +63,7 @@ refused 2 'is no snapshot' run --restore "$guests/smc64.elf"
 refused 2 'cannot be recorded' run --restore snapshot --record x
 refused 2 '--at says when' run --kernel "$guests/smc64.elf" --at 5
 refused 2 'is not said' replay log --snapshot-to x
+refused 2 'where is not said' replay log --go-live
+refused 2 'are for a run that goes live' replay log --to 5 --record x
 refused 8 'nonexistent' run --restore snapshot --snapshot-to /nonexistent/x
 [ $failures -eq 0 ]
