@@ -48,6 +48,19 @@ void gdb_begin(struct gdb *g, struct vm *vm)
     vm->stops = &g->stops;
 }
 
+void gdb_move(struct gdb *g, struct vm *to)
+{
+    bool active = g->vm->stops == &g->stops;
+    if (active)
+        g->vm->stops = NULL;
+    g->vm = to;
+    if (!active)
+        return;
+    to->stops = &g->stops;
+    g->stops.hit = false;
+    stops_renew(to);
+}
+
 void gdb_end(struct gdb *g)
 {
     stops_clear(g->vm);

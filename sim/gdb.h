@@ -55,6 +55,8 @@ struct gdb {
 
 /* A session begins: the machine stands still, no stops are set. Callbacks and `time` are what they were. */
 void gdb_begin(struct gdb *g, struct vm *vm);
+/* Its stops, and what gdb sees, are another machine's from now on. */
+void gdb_move(struct gdb *g, struct vm *to);
 /* It ends: all stops go. */
 void gdb_end(struct gdb *g);
 

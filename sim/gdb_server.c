@@ -22,6 +22,8 @@ struct gdb_server {
     struct vm *vm;
     bool waiting; /* a reply to a resumption is owed */
     u64 until;    /* the icount up to which gdb steps; UINT64_MAX: it does not */
+    enum gdb_wish (*on_wish)(void *context, enum gdb_wish wish);
+    void *wish_context;
     struct gdb gdb;
     struct gdb_framer framer;
     size_t frame_bytes;
@@ -246,7 +248,7 @@ enum gdb_wish gdb_server_stopped(struct gdb_server *s, const struct gdb_stop *st
     if (wish == GDB_DETACH || wish == GDB_KILL)
         drop_client(s);
     else
-        stops_pass(s->vm);
+        stops_pass(s->gdb.vm);
     return wish;
 }
 
@@ -274,6 +276,12 @@ void gdb_server_on_change(struct gdb_server *s, void (*before_change)(void *cont
     s->gdb.change_context = context;
 }
 
+void gdb_server_on_wish(struct gdb_server *s, enum gdb_wish (*on_wish)(void *context, enum gdb_wish wish), void *context)
+{
+    s->on_wish = on_wish;
+    s->wish_context = context;
+}
+
 /* Why the guest stands after a piece of the run. False: it does not. */
 static bool find_stop(struct gdb_server *s, enum vm_stop stop, struct gdb_stop *why)
 {
@@ -297,6 +305,8 @@ bool gdb_server_attend(struct gdb_server *s, enum vm_stop stop)
     if (!find_stop(s, stop, &why))
         return true;
     enum gdb_wish wish = gdb_server_stopped(s, &why);
+    if (s->on_wish)
+        wish = s->on_wish(s->wish_context, wish);
     s->until = wish == GDB_STEP ? s->vm->vcpu[0]->cpu.icount + 1 : UINT64_MAX;
     return wish != GDB_KILL;
 }

@@ -81,6 +81,8 @@ const struct option run_options_table[] = {
      "Wait for gdb before the first instruction, on a TCP port of this host or a socket in the file system. In gdb: "
      "`target remote localhost:PORT`, then for example `break *0x7c00`, `continue`, `monitor help`. With the symbols of a "
      "32-bit program, `set architecture i386:x86-64` comes first: the target is described as 64-bit in every mode.", NULL},
+    {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", "Debugging",
+     "With --gdb: memory for checkpoints, which make going back fast.", NULL},
 };
 const unsigned run_options_count = ARRAY_LEN(run_options_table);
 

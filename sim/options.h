@@ -35,6 +35,7 @@ struct run_options {
     u64 timeout;   /* nanoseconds; 0: no limit */
     const char *stats, *trace, *gdb;
     const char *snapshot_to, *restore;
+    u64 checkpoint_memory; /* bytes */
     u64 at; /* icount of the snapshot; 0: when the run ends */
     const char *record;
     bool no_record, embed;

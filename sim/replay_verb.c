@@ -27,7 +27,6 @@ struct replay_options {
     bool last, verify, follow, go_live;
     u64 to;   /* icount; 0: to the end */
     u64 from; /* icount at which --trace begins */
-    u64 checkpoint_memory; /* bytes */
 };
 
 #define FIELD(name) offsetof(struct replay_options, name)
@@ -48,8 +47,6 @@ const struct option replay_options_table[] = {
     {"go-live", 0, OPTION_FLAG, FIELD(go_live), NULL, NULL, GROUP,
      "With --to: leave the recorded run there and go on as a run of its own, with input from here. It is recorded as other runs "
      "are, from its very beginning.", NULL},
-    {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", GROUP,
-     "With --gdb: memory for checkpoints, which make going back fast.", NULL},
 };
 const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
@@ -299,7 +296,7 @@ static int execute(struct replaying *r)
     if (r->options.run.timeout && host_start_timer(r->options.run.timeout) != STATUS_OK)
         return complain(EXIT_HOST, "--timeout: the host gives no timer; run without it");
     if (r->options.run.gdb && !r->options.go_live)
-        return gdb_replay(s, r->options.run.gdb, r->options.checkpoint_memory);
+        return gdb_replay(s, r->options.run.gdb, r->options.run.checkpoint_memory);
     progress_start(&r->progress, "replaying", r->options.to ? r->options.to : session_length(s));
     u64 begin = host_nanoseconds();
     enum replay_stop stop = run(r);

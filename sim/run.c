@@ -6,7 +6,7 @@
 #include "sim/dump.h"
 #include "sim/exit_code.h"
 #include "sim/files.h"
-#include "sim/gdb_server.h"
+#include "sim/gdb_live.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
 #include "sim/images.h"
@@ -43,6 +43,7 @@ struct run {
     struct snapshot *restored; /* NULL: the machine is booted */
     u64 polled_at; /* host time of the last look at the keyboard */
     struct gdb_server *gdb; /* NULL: none */
+    struct gdb_live gdb_live;
     struct run_summary summary;
     struct image_set *images, own_images; /* own, or a replay's */
     struct recording recording;
@@ -224,10 +225,20 @@ static int gdb_start(struct run *run)
     char message[GDB_MESSAGE_MAX];
     if (!run->options.gdb)
         return 0;
-    if (!gdb_server_open(run->options.gdb, run->vm, NULL, &run->gdb, message))
+    gdb_live_prepare(&run->gdb_live, run->vm, &run->recording, run->options.checkpoint_memory);
+    if (!gdb_server_open(run->options.gdb, run->vm, &run->gdb_live.time, &run->gdb, message))
         return complain(EXIT_USAGE, message);
+    gdb_live_attach(&run->gdb_live, run->gdb);
     gdb_server_on_change(run->gdb, before_change, run);
     return 0;
+}
+
+static void gdb_finish(struct run *run)
+{
+    if (!run->gdb)
+        return;
+    gdb_live_close(&run->gdb_live);
+    gdb_server_close(run->gdb);
 }
 
 static const struct ending ended_by_gdb = {EXIT_QUIT, "gdb", "ended by gdb", LOG_END_HOST};
@@ -358,8 +369,7 @@ int run_go_live(void)
     struct ending end = run_loop(&the_run);
     the_run.summary.host_ns = host_nanoseconds() - begin;
     code = finish(&the_run, end);
-    if (the_run.gdb)
-        gdb_server_close(the_run.gdb);
+    gdb_finish(&the_run);
     return code;
 }
 
@@ -384,8 +394,7 @@ int verb_run(int argc, char **argv)
     int code = machine_create(&the_run.vm, &config);
     if (!code)
         code = execute(&the_run, started);
-    if (the_run.gdb)
-        gdb_server_close(the_run.gdb);
+    gdb_finish(&the_run);
     if (the_run.restored)
         snapshot_close(the_run.restored);
     if (the_run.vm)

@@ -262,5 +262,46 @@ GDB
     served 0
 }
 
+# The same in a run that is only being recorded: back into its past, forwards to the present, and on.
+test_live_reverse() {
+    serve "${exceptions[@]}" --record run.log
+    debug exceptions64 <<'GDB'
+watch *(int *)&trap_count
+continue
+continue
+continue
+set $present = $icount
+delete
+break run
+reverse-continue
+print $icount < $present
+print *(int *)&trap_count
+reverse-stepi
+python
+try:
+    gdb.execute("set var *(int *)0x5000 = 1")
+except gdb.error as e:
+    print("refused:", e)
+end
+delete
+continue
+print $icount == $present
+set var *(int *)0x5000 = 1
+break trap_is
+continue
+python
+try:
+    gdb.execute("reverse-stepi")
+except gdb.error as e:
+    print(e)
+end
+delete
+continue
+GDB
+    says 'New value = 1' 'New value = 0' 'New value = 1' 'Breakpoint .*run' '= 1$' '= 1$' 'refused: ' \
+        'No more reverse-execution history' '= 1$' 'Breakpoint 3, .*trap_is' 'cannot go back' 'exited with code 01'
+    served 1
+}
+
 "test_$group"
 exit $((failures > 0))
