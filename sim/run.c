@@ -218,6 +218,7 @@ static void before_change(void *context)
         return;
     complain(0, "recording ends here, the run goes on: gdb changes the guest");
     recording_finish(&run->recording, LOG_END_HOST);
+    run->recording.wanted = false; /* nothing more is missed */
 }
 
 static int gdb_start(struct run *run)
