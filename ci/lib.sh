@@ -14,7 +14,7 @@ packages_build=(gcc libc6-dev cmake ninja-build make binutils libzydis-dev libzs
 packages_guests=(cpio xz-utils zstd)
 packages_bench=(gcc-multilib qemu-system-x86 bochs bochsbios vgabios bochs-term libunicorn-dev gnuplot-nox python3 grub-pc-bin
                 grub-common xorriso mtools)
-packages_test=(libcmocka-dev libunicorn-dev qemu-system-x86 bochs bochsbios vgabios bochs-term grub-pc-bin grub-common
+packages_test=(libcmocka-dev gdb libunicorn-dev qemu-system-x86 bochs bochsbios vgabios bochs-term grub-pc-bin grub-common
                xorriso mtools acpica-tools man-db gcc-multilib)
 
 as_root() {

@@ -4,7 +4,7 @@
 #include "mmu/access.h"
 
 /* Entries made before know nothing of a new stop, and those made since would for ever be missing after it has gone. */
-static void look_anew(struct vm *vm)
+void stops_renew(struct vm *vm)
 {
     for (unsigned n = 0; n < vm->vcpu_count; n++) {
         tlb_flush(vm->vcpu[n]);
@@ -24,7 +24,7 @@ bool stops_add(struct vm *vm, struct stop_point point)
         return false;
     s->point[s->count++] = point;
     s->executions += point.kind == STOP_EXECUTE;
-    look_anew(vm);
+    stops_renew(vm);
     return true;
 }
 
@@ -36,7 +36,7 @@ bool stops_remove(struct vm *vm, struct stop_point point)
             continue;
         s->point[n] = s->point[--s->count];
         s->executions -= point.kind == STOP_EXECUTE;
-        look_anew(vm);
+        stops_renew(vm);
         return true;
     }
     return false;
@@ -46,7 +46,7 @@ void stops_clear(struct vm *vm)
 {
     vm->stops->count = vm->stops->executions = 0;
     vm->stops->hit = false;
-    look_anew(vm);
+    stops_renew(vm);
 }
 
 bool stops_execution_at(const struct stops *s, u64 linear)
@@ -68,12 +68,25 @@ static void record(struct vcpu *v, struct stop_point point, u64 icount)
     s->hit_icount = icount;
 }
 
+static u64 code_address(const struct vcpu *v)
+{
+    const struct cpu *c = &v->cpu;
+    return v->mode == CODE_64 ? c->rip : (u32)(c->seg[SEG_CS].base + c->rip);
+}
+
+void stops_pass(struct vm *vm)
+{
+    vm->stops->passed = vm->vcpu[0]->cpu.icount;
+    vm->stops->passed_linear = code_address(vm->vcpu[0]);
+}
+
 bool stops_before(struct vcpu *v)
 {
     const struct stops *s = v->vm->stops;
     const struct cpu *c = &v->cpu;
-    u64 linear = v->mode == CODE_64 ? c->rip : (u32)(c->seg[SEG_CS].base + c->rip);
-    if (!s || (c->rflags & FLAG_RF) || c->icount == s->passed || !stops_execution_at(s, linear))
+    u64 linear = code_address(v);
+    if (!s || (c->rflags & FLAG_RF) || !stops_execution_at(s, linear) ||
+        (c->icount == s->passed && linear == s->passed_linear))
         return false;
     record(v, (struct stop_point){.linear = linear, .length = 1, .kind = STOP_EXECUTE}, c->icount);
     return true;

@@ -28,7 +28,9 @@ struct stops {
     unsigned count;
     unsigned executions; /* of kind STOP_EXECUTE */
     struct stop_point point[STOPS_MAX];
-    u64 passed;       /* the icount at which execution stops do not count: the debugger has seen that place */
+    u64 passed, passed_linear; /* icount and address at which an execution stop does not count: stops_pass() */
+    u64 delivered;    /* the icount at which an interrupt was last delivered; the debugger may set it to UINT64_MAX */
+    bool at_delivery; /* stop at the next delivery of an interrupt, before its handler's first instruction */
     bool hit;         /* set by the machine, cleared by the debugger */
     u64 hit_icount;   /* of the boundary before what hit: execute from there, and it happens */
     struct stop_point hit_point; /* the point; `linear` of an access is where the access began if it lies inside */
@@ -38,6 +40,10 @@ struct stops {
 bool stops_add(struct vm *vm, struct stop_point point);
 bool stops_remove(struct vm *vm, struct stop_point point);
 void stops_clear(struct vm *vm);
+/* The debugger has seen the present place: going on from here does not meet a stop at this very instruction. */
+void stops_pass(struct vm *vm);
+/* After vm->stops was set to other stops, or to none and back. */
+void stops_renew(struct vm *vm);
 
 /* For engines, before the instruction at CS:RIP while vcpu.stepping: is there an execution stop? Then it is recorded, and the
  * engine returns without executing. RF in the guest's flags passes over it, as over the processor's own breakpoints. */

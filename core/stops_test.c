@@ -61,7 +61,8 @@ static u64 next_stop(u64 slice)
         if (stop == VM_STOP_DEBUG) {
             assert_true(stops.hit);
             stops.hit = false;
-            stops.passed = stops.hit_point.kind == STOP_EXECUTE ? v->cpu.icount : UINT64_MAX;
+            if (stops.hit_point.kind == STOP_EXECUTE)
+                stops_pass(vm);
             return v->cpu.icount;
         }
         assert_int_equal(stop, VM_STOP_ICOUNT);
@@ -183,11 +184,18 @@ static int teardown(void **state)
     return destroy(state);
 }
 
+static const struct engine *const engines[] = {&engine_interp, &engine_sbe};
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(execution), cmocka_unit_test(data), cmocka_unit_test(not_met), cmocka_unit_test(deliveries),
         cmocka_unit_test(adding_and_removing),
     };
-    return cmocka_run_group_tests(tests, create, teardown);
+    int failures = 0;
+    for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {
+        test_engine = engines[n];
+        failures += cmocka_run_group_tests_name(test_engine->name, tests, create, teardown);
+    }
+    return failures;
 }

@@ -114,6 +114,16 @@ static bool trap_pending(const struct cpu *c)
     return (c->pending_db & ~PENDING_DB_NO_STEP) && !c->mov_ss_shadow;
 }
 
+/* A debugger that goes back to this icount must know that its first moment lies before the delivery. */
+static void note_delivery(struct vm *vm)
+{
+    struct stops *s = vm->stops;
+    if (!s)
+        return;
+    s->delivered = vm->vcpu[0]->cpu.icount;
+    s->hit |= s->at_delivery;
+}
+
 /* Delivers what may be delivered at this boundary: at most one external interrupt, so that a line which its
  * acknowledgement does not lower cannot hold up the guest. Returns true if one waits that may be delivered after the next
  * instruction: the shadow has passed by then, or the handler began with interrupts on. */
@@ -127,6 +137,7 @@ static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
             return true; /* which holds up everything else as well */
         c->nmi_pending = 0;
         c->activity = ACTIVITY_RUNNING;
+        note_delivery(vm);
         exception_deliver(v, &(struct event){.vector = VEC_NMI, .type = EVENT_NMI});
         if (c->activity == ACTIVITY_SHUTDOWN)
             return false;
@@ -138,6 +149,7 @@ static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
     c->activity = ACTIVITY_RUNNING;
     struct event event = {.vector = chipset_interrupt_acknowledge(vm, v), .type = EVENT_EXTERNAL};
     vm->stats.interrupts++;
+    note_delivery(vm);
     exception_deliver(v, &event);
     return (c->rflags & FLAG_IF) && chipset_interrupt_pending(vm, v);
 }

@@ -14,6 +14,9 @@ void chipset_reset(struct vm *vm);
 /* The board's part of a processor INIT: the local APIC's registers (SDM vol. 3, 10.4.7.3). */
 void chipset_init_cpu(struct vm *vm, struct vcpu *v);
 
+/* Could a guest have brought the board to this state? For state that comes from a file: everything else relies on it. */
+bool chipset_valid(const struct chipset *cs);
+
 /* Port I/O; size 1, 2 or 4. Unassigned ports read as all ones. */
 u32 chipset_io_read(struct vm *vm, u16 port, unsigned size);
 void chipset_io_write(struct vm *vm, u16 port, u32 value, unsigned size);

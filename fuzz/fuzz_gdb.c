@@ -67,7 +67,7 @@ static void grant(struct gdb *g, enum gdb_wish wish)
     struct vm *vm = g->vm;
     struct gdb_stop stop = {.kind = GDB_STOP_SIGNAL, .number = GDB_SIGNAL_TRAP};
     u64 icount = vm->vcpu[0]->cpu.icount;
-    g->stops.passed = icount;
+    stops_pass(vm);
     if (vm_run(vm, icount + (wish == GDB_STEP ? 1 : GRANTED)) == VM_STOP_DEBUG) {
         stop = (struct gdb_stop){.kind = GDB_STOP_POINT, .point = g->stops.hit_point};
         g->stops.hit = false;

@@ -10,8 +10,8 @@
 
 enum { LEAF_PAGES = PAGE_SIZE / sizeof(u32), POOL_PAGES_MIN = 64 };
 
-/* A checkpoint this much further away from the present place may be half as close to its neighbours. */
-#define NEAR_INSNS 20000ull
+/* Near the present place checkpoints may be this far apart. */
+#define NEAR_INSNS 5000ull
 
 struct checkpoint {
     u64 icount;
@@ -144,20 +144,22 @@ static void forget(struct checkpoints *c, unsigned number)
     c->order[--c->count] = slot;
 }
 
-/* What giving up a checkpoint costs: the gap that it leaves, relative to how far away it is from here. */
+/* What giving up a checkpoint costs: the gap that it leaves, relative to the gap that is fair in its place: a quarter of the
+ * distance from here, but not more than a part of the whole run. */
 struct cost {
-    u64 gap, distance;
+    u64 gap, fair;
 };
 
 static struct cost cost_of(const struct checkpoints *c, unsigned number, u64 here)
 {
     u64 icount = at(c, number)->icount, before = at(c, number - 1)->icount;
     u64 after = number + 1 < c->count ? at(c, number + 1)->icount : here > icount ? here : icount;
-    u64 distance = here > icount ? here - icount : icount - here;
-    return (struct cost){.gap = after - before, .distance = distance + NEAR_INSNS};
+    u64 distance = here > icount ? here - icount : icount - here, last = at(c, c->count - 1)->icount;
+    u64 far = (last > here ? last : here) / 32;
+    return (struct cost){.gap = after - before, .fair = NEAR_INSNS + (distance / 4 < far ? distance / 4 : far)};
 }
 
-static bool cheaper(struct cost a, struct cost b) { return (u128)a.gap * b.distance < (u128)b.gap * a.distance; }
+static bool cheaper(struct cost a, struct cost b) { return (u128)a.gap * b.fair < (u128)b.gap * a.fair; }
 
 /* Gives one up; the first stays, because everything is reached from it. False if there is no other. */
 static bool thin(struct checkpoints *c)
@@ -296,14 +298,11 @@ enum status checkpoints_take(struct checkpoints *c, const void *note, size_t byt
 
 static void load_page(struct checkpoints *c, u64 page, u32 reference)
 {
-    struct physmem *m = &c->vm->memory;
+    static const u8 zeros[PAGE_SIZE];
+    const struct physmem *m = &c->vm->memory;
     gpa_t to = physmem_page_address(m, page);
-    if (page >= physmem_pages(m) || !physmem_pointer(m, to))
-        return;
-    if (reference)
-        (void)physmem_load(m, to, pool_page(c, reference), PAGE_SIZE);
-    else
-        (void)physmem_zero(m, to, PAGE_SIZE);
+    if (page < physmem_pages(m) && physmem_pointer(m, to))
+        phys_write(c->vm, to, reference ? pool_page(c, reference) : zeros, PAGE_SIZE); /* what engines derived from it goes */
 }
 
 static void load_leaf(struct checkpoints *c, u32 n, u32 old, u32 fresh)

@@ -24,7 +24,7 @@ static void begin(void)
     enter(CODE_32);
     for (u64 page = 0; page < physmem_pages(&vm->memory); page++)
         if (physmem_pointer(&vm->memory, gpa(page << PAGE_SHIFT)))
-            physmem_zero(&vm->memory, gpa(page << PAGE_SHIFT), PAGE_SIZE);
+            physmem_zero(&vm->memory, gpa(page << PAGE_SHIFT), PAGE_SIZE); /* the machine was reset: no code is known */
     PUT(CODE, 0x69, 0xc0, 0x0d, 0x66, 0x19, 0x00, /* imul eax, eax, 1664525 */
         0x05, 0x5f, 0xf3, 0x6e, 0x3c,             /* add eax, 1013904223 */
         0x89, 0xc2,                               /* mov edx, eax */
@@ -195,6 +195,8 @@ static void another_history_replaces_the_old(void **state)
     checkpoints_destroy(c);
 }
 
+static const struct engine *const engines[] = {&engine_interp, &engine_sbe};
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,5 +207,10 @@ int main(void)
         cmocka_unit_test(too_small_a_pool_says_so),
         cmocka_unit_test(another_history_replaces_the_old),
     };
-    return cmocka_run_group_tests(tests, create, destroy);
+    int failures = 0;
+    for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {
+        test_engine = engines[n];
+        failures += cmocka_run_group_tests_name(test_engine->name, tests, create, destroy);
+    }
+    return failures;
 }

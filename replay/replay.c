@@ -85,6 +85,7 @@ static enum replay_stop handle_stop(struct replay *r, enum vm_stop stop)
     switch (stop) {
     case VM_STOP_ICOUNT: return REPLAY_REACHED;
     case VM_STOP_HOST: return REPLAY_STOPPED;
+    case VM_STOP_DEBUG: return REPLAY_DEBUG;
     case VM_STOP_WAIT_INPUT: return pass_idle_time(r);
     case VM_STOP_RESET:
         if (r->log->machine.reset_exits)

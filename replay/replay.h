@@ -14,6 +14,8 @@ enum replay_stop {
     REPLAY_LOG_OUT,  /* the log says no more: log_tail() why. A log that grows can be replayed on */
     REPLAY_DIVERGED, /* the machine does something else than the log says: replay.divergence */
     REPLAY_STOPPED,  /* host_stop_requested() */
+    REPLAY_INTERRUPTED, /* replay/timeline.h: its owner wanted an end */
+    REPLAY_DEBUG,    /* vm.stops->hit (core/stops.h): clear it before going on */
     REPLAY_FAILED,   /* the machine was reset, and `reboot` returned false */
 };
 

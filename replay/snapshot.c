@@ -1,5 +1,6 @@
 #include "replay/snapshot.h"
 
+#include "devices/chipset.h"
 #include "mmu/access.h"
 #include "sbe/fpu.h"
 
@@ -14,6 +15,31 @@ void machine_state_save(struct vm *vm, struct machine_state *to)
     to->clock = vm->clock;
     to->request = vm->request;
     to->exit_value = vm->exit_value;
+}
+
+/* Beyond these times sums could overflow. */
+#define TIME_MAX (1ull << 61)
+/* MXCSR's reserved bits fault when the unit takes them (SDM vol. 1, 10.2.3). */
+#define MXCSR_BITS 0xffbfu
+#define XCR0_BITS 7u
+
+enum { FX_MXCSR = 24 };
+
+static bool cpu_valid(const struct cpu *c)
+{
+    u32 mxcsr;
+    memcpy(&mxcsr, c->fpu.fxsave + FX_MXCSR, sizeof mxcsr);
+    return !(mxcsr & ~MXCSR_BITS) && !(c->aflags & ~FLAGS_ARITH) && !(c->rflags & FLAGS_ARITH) && (c->rflags & FLAG_FIXED) &&
+           c->cpl <= 3 && c->activity <= ACTIVITY_SHUTDOWN && c->icount <= TIME_MAX && (c->xcr0 & 1) && !(c->xcr0 & ~XCR0_BITS);
+}
+
+bool machine_state_valid(const struct machine_state *state)
+{
+    for (unsigned n = 0; n < VCPU_MAX; n++)
+        if (!cpu_valid(&state->cpu[n]))
+            return false;
+    return chipset_valid(&state->chipset) && state->clock.skipped_ns <= TIME_MAX &&
+           (unsigned)state->request <= REQUEST_DEBUG_EXIT;
 }
 
 void machine_state_load(struct vm *vm, const struct machine_state *from)

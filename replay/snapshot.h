@@ -15,6 +15,9 @@ struct machine_state {
 /* Copies the state out. The machine stands between two calls of vm_run(); nothing the guest can see changes. */
 void machine_state_save(struct vm *vm, struct machine_state *to);
 
+/* Could a machine have come to this state? For state that comes from a file: machine_state_load() relies on it. */
+bool machine_state_valid(const struct machine_state *state);
+
 /* Puts the state back into a machine of the same configuration. RAM is the caller's to restore, before or after; every
  * translation is dropped. */
 void machine_state_load(struct vm *vm, const struct machine_state *from);

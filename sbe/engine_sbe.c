@@ -217,12 +217,13 @@ static void sbe_run(struct vcpu *v)
         if (__builtin_expect(v->stepping, 0)) {
             if (stops_before(v))
                 break;
-            if (interp_must_step(v)) {
+            if (interp_must_step(v))
                 interp_step(v);
-                continue;
-            }
+            else
+                interp_to_stop(v);
+            continue;
         }
-        const u8 *code = go_on(v, v->mode == CODE_64, &found); /* none while a debugger looks before each instruction */
+        const u8 *code = go_on(v, v->mode == CODE_64, &found);
         if (code) {
             void (*enter)(struct vcpu *, const u8 *) = (void (*)(struct vcpu *, const u8 *))v->sbe->enter[v->mode == CODE_64];
             enter(v, code);

@@ -444,17 +444,33 @@ void interp_one(struct vcpu *v)
         exception_deliver_fault(v);
 }
 
+void interp_to_stop(struct vcpu *v)
+{
+    const struct stops *s = v->vm->stops;
+    unsigned count;
+    const struct insn *run = find_run(v, &count);
+    if (!run) {
+        exception_deliver_fault(v);
+        return;
+    }
+    if (s)
+        count = count_before_stop(v, run, count);
+    v->stepping = false;
+    execute_run(v, run, count);
+    v->stepping |= s && s->executions;
+}
+
 static void interp_run(struct vcpu *v)
 {
     while (v->cpu.icount < v->stop_at) {
-        bool stepping = v->stepping;
-        if (__builtin_expect(stepping, 0)) {
+        if (__builtin_expect(v->stepping, 0)) {
             if (stops_before(v))
                 break;
-            if (interp_must_step(v)) {
+            if (interp_must_step(v))
                 interp_step(v);
-                continue;
-            }
+            else
+                interp_to_stop(v);
+            continue;
         }
         unsigned count;
         const struct insn *run = find_run(v, &count);
@@ -462,8 +478,6 @@ static void interp_run(struct vcpu *v)
             exception_deliver_fault(v);
             continue;
         }
-        if (__builtin_expect(stepping, 0) && v->vm->stops)
-            count = count_before_stop(v, run, count);
         execute_run(v, run, count);
     }
     v->vm->stats.engine_exits++;

@@ -17,6 +17,10 @@ void interp_step(struct vcpu *v);
 /* Executes one instruction, or delivers one fault, where nothing asks for a step (vcpu.stepping). */
 void interp_one(struct vcpu *v);
 
+/* Executes a run of instructions from CS:RIP that ends before the next stop of a debugger; there is none at CS:RIP, and nothing
+ * else asks for steps meanwhile, so that a REP instruction has its speed. */
+void interp_to_stop(struct vcpu *v);
+
 /* Executes a decoded and prepared instruction at CS:RIP, and delivers the fault if it raises one. */
 enum exec interp_insn(struct vcpu *v, const struct insn *i);
 

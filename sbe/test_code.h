@@ -26,13 +26,14 @@ enum {
 };
 
 static struct vm *vm;
+static const struct engine *test_engine = &engine_interp;
 static struct vcpu *v;
 
 static inline int create(void **state)
 {
     (void)state;
     const struct vm_config config = {
-        .ram_bytes = 2 << 20, .model = cpu_model_find(CPU_MODEL_DEFAULT), .engine = &engine_interp};
+        .ram_bytes = 2 << 20, .model = cpu_model_find(CPU_MODEL_DEFAULT), .engine = test_engine};
     if (vm_create(&vm, &config) != STATUS_OK)
         return -1;
     v = vm->vcpu[0];
@@ -67,7 +68,7 @@ static inline void enter(enum code_mode mode)
 {
     struct cpu *c = &v->cpu;
     vm_reset(vm);
-    memset(ram(0), 0, PHYS_VGA_BEGIN);
+    physmem_zero(&vm->memory, gpa(0), PHYS_VGA_BEGIN);
     memset(c->gpr, 0, sizeof c->gpr);
     c->gpr[RSP] = STACK;
     c->cr0 = mode == CODE_16 ? CR0_ET : CR0_PE | CR0_ET;

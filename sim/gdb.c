@@ -48,6 +48,19 @@ void gdb_begin(struct gdb *g, struct vm *vm)
     vm->stops = &g->stops;
 }
 
+void gdb_move(struct gdb *g, struct vm *to)
+{
+    bool active = g->vm->stops == &g->stops;
+    if (active)
+        g->vm->stops = NULL;
+    g->vm = to;
+    if (!active)
+        return;
+    to->stops = &g->stops;
+    g->stops.hit = false;
+    stops_renew(to);
+}
+
 void gdb_end(struct gdb *g)
 {
     stops_clear(g->vm);
@@ -65,6 +78,8 @@ static const struct gdb_point *point_of_type(const struct gdb *g, u64 linear, u8
     return NULL;
 }
 
+/* gdb passes over a breakpoint that it is told of where RIP is none of its breakpoints' addresses: behind segment bases, a plain
+ * SIGTRAP stops it. */
 static void put_point(struct gdb *g, const struct stop_point *p)
 {
     static const char *const data[STOP_KINDS] = {[STOP_WRITE] = "watch:", [STOP_READ] = "rwatch:", [STOP_ACCESS] = "awatch:"};
@@ -72,6 +87,8 @@ static void put_point(struct gdb *g, const struct stop_point *p)
         gdb_put(&g->reply, data[p->kind]);
         gdb_put_number(&g->reply, p->linear);
         gdb_put(&g->reply, ";");
+    } else if (p->linear != current(g)->cpu.rip) {
+        return;
     } else if (point_of_type(g, p->linear, 0)) {
         gdb_put(&g->reply, g->swbreak ? "swbreak:;" : "");
     } else {
@@ -489,8 +506,10 @@ static enum gdb_wish verbose(struct gdb *g, struct gdb_text t)
     }
     if (gdb_eat(&t, "Cont"))
         return resume_threads(g, t);
-    if (gdb_eat(&t, "Kill"))
+    if (gdb_eat(&t, "Kill")) {
+        answer(g, "OK");
         return GDB_KILL;
+    }
     if (gdb_eat(&t, "MustReplyEmpty"))
         answer(g, "");
     return GDB_STAY;

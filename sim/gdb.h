@@ -55,11 +55,13 @@ struct gdb {
 
 /* A session begins: the machine stands still, no stops are set. Callbacks and `time` are what they were. */
 void gdb_begin(struct gdb *g, struct vm *vm);
+/* Its stops, and what gdb sees, are another machine's from now on. */
+void gdb_move(struct gdb *g, struct vm *to);
 /* It ends: all stops go. */
 void gdb_end(struct gdb *g);
 
 /* Takes a packet. GDB_STAY: g->reply is the answer. Otherwise no answer but gdb_report(), when the guest stands again;
- * for GDB_DETACH, g->reply is the answer too. Any bytes are taken. `data` is followed by a zero byte. */
+ * for GDB_DETACH and GDB_KILL, g->reply is the answer too, if it is not empty. Any bytes are taken. `data` is followed by a zero byte. */
 enum gdb_wish gdb_packet(struct gdb *g, const u8 *data, size_t length);
 
 /* Makes g->reply the announcement of a stop. */

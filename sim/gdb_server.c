@@ -22,6 +22,8 @@ struct gdb_server {
     struct vm *vm;
     bool waiting; /* a reply to a resumption is owed */
     u64 until;    /* the icount up to which gdb steps; UINT64_MAX: it does not */
+    enum gdb_wish (*on_wish)(void *context, enum gdb_wish wish);
+    void *wish_context;
     struct gdb gdb;
     struct gdb_framer framer;
     size_t frame_bytes;
@@ -196,7 +198,8 @@ static enum gdb_wish take_packet(struct gdb_server *s)
     if (!s->framer.no_ack)
         send_bytes(s, (const u8 *)"+", 1);
     enum gdb_wish wish = gdb_packet(&s->gdb, s->framer.data, s->framer.length);
-    if (wish == GDB_STAY || wish == GDB_DETACH)
+    bool leaves = (wish == GDB_DETACH || wish == GDB_KILL) && s->gdb.reply.used;
+    if (wish == GDB_STAY || leaves)
         send_packet(s, &s->gdb.reply);
     s->framer.no_ack |= s->gdb.no_ack;
     return wish;
@@ -244,6 +247,8 @@ enum gdb_wish gdb_server_stopped(struct gdb_server *s, const struct gdb_stop *st
     s->waiting = true;
     if (wish == GDB_DETACH || wish == GDB_KILL)
         drop_client(s);
+    else
+        stops_pass(s->gdb.vm);
     return wish;
 }
 
@@ -271,6 +276,12 @@ void gdb_server_on_change(struct gdb_server *s, void (*before_change)(void *cont
     s->gdb.change_context = context;
 }
 
+void gdb_server_on_wish(struct gdb_server *s, enum gdb_wish (*on_wish)(void *context, enum gdb_wish wish), void *context)
+{
+    s->on_wish = on_wish;
+    s->wish_context = context;
+}
+
 /* Why the guest stands after a piece of the run. False: it does not. */
 static bool find_stop(struct gdb_server *s, enum vm_stop stop, struct gdb_stop *why)
 {
@@ -294,9 +305,9 @@ bool gdb_server_attend(struct gdb_server *s, enum vm_stop stop)
     if (!find_stop(s, stop, &why))
         return true;
     enum gdb_wish wish = gdb_server_stopped(s, &why);
-    u64 icount = s->vm->vcpu[0]->cpu.icount;
-    s->until = wish == GDB_STEP ? icount + 1 : UINT64_MAX;
-    s->gdb.stops.passed = icount;
+    if (s->on_wish)
+        wish = s->on_wish(s->wish_context, wish);
+    s->until = wish == GDB_STEP ? s->vm->vcpu[0]->cpu.icount + 1 : UINT64_MAX;
     return wish != GDB_KILL;
 }
 

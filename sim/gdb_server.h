@@ -21,6 +21,9 @@ enum gdb_wish gdb_server_stopped(struct gdb_server *s, const struct gdb_stop *st
 /* Called before gdb changes memory or registers. */
 void gdb_server_on_change(struct gdb_server *s, void (*before_change)(void *context), void *context);
 
+/* Asked for each wish that gdb_server_attend() would return or act upon; returns the one that it is to act upon instead. */
+void gdb_server_on_wish(struct gdb_server *s, enum gdb_wish (*on_wish)(void *context, enum gdb_wish wish), void *context);
+
 /* For a run loop that only goes forward: before the first piece of the run with VM_STOP_ICOUNT, and after each, when `stop` says
  * how it ended. Does all that gdb wants while the guest stands still, which it does at first. False: gdb has ended the run. */
 bool gdb_server_attend(struct gdb_server *s, enum vm_stop stop);

@@ -191,13 +191,19 @@ static void reports(void **state)
 {
     (void)state;
     struct gdb_stop stop = {.kind = GDB_STOP_POINT, .point = {0x1000, 1, STOP_EXECUTE}};
+    v->cpu.rip = 0x1000;
     expect("?", "T05thread:1;");
     expect("Z0,1000,1", "OK");
     gdb_report(&gdb, &stop);
     expect("?", "T05thread:1;"); /* gdb has not said that it knows swbreak */
     ask("qSupported:swbreak+;hwbreak+");
     expect("?", "T05thread:1;swbreak:;");
-    stop.point.linear = 0x2000;
+    v->cpu.rip = stop.point.linear = 0x2000;
+    gdb_report(&gdb, &stop);
+    v->cpu.rip = 0; /* a segment base lies between */
+    gdb_report(&gdb, &stop);
+    expect("?", "T05thread:1;");
+    v->cpu.rip = 0x2000;
     gdb_report(&gdb, &stop);
     expect("?", "T05thread:1;hwbreak:;");
     stop.point = (struct stop_point){0x20004, 4, STOP_WRITE};

@@ -58,6 +58,14 @@ const struct option run_options_table[] = {
     {"checkpoint", 0, OPTION_COUNT, FIELD(checkpoint), "N", "100M", "Recording",
      "Instructions between two state hashes in the log, which `replay --verify` compares.", NULL},
 
+    {"snapshot-to", 0, OPTION_FILE, FIELD(snapshot_to), "FILE", NULL, "Snapshots",
+     "Write the whole machine to FILE, at the instruction that --at names, else where the run ends.", NULL},
+    {"at", 0, OPTION_COUNT, FIELD(at), "ICOUNT", NULL, "Snapshots",
+     "With --snapshot-to: when this many instructions have been executed. The run goes on behind it.", NULL},
+    {"restore", 0, OPTION_FILE, FIELD(restore), "FILE", NULL, "Snapshots",
+     "Go on from a snapshot instead of booting. Memory, processor model and devices are those of the snapshot; a kernel is "
+     "needed only if the guest resets the machine. Such a run is not recorded.", NULL},
+
     {"max-insns", 0, OPTION_COUNT, FIELD(max_insns), "N", NULL, "Limits and reports",
      "Stop after exactly N guest instructions; suffix K, M or G for thousands, millions, milliards.", NULL},
     {"timeout", 0, OPTION_SECONDS, FIELD(timeout), "SECONDS", NULL, "Limits and reports",
@@ -71,7 +79,10 @@ const struct option run_options_table[] = {
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, "Limits and reports", "Explain these options.", NULL},
     {"gdb", 0, OPTION_TEXT, FIELD(gdb), "PORT|unix:PATH", NULL, "Debugging",
      "Wait for gdb before the first instruction, on a TCP port of this host or a socket in the file system. In gdb: "
-     "`target remote localhost:PORT`, then for example `break *0x7c00`, `continue`, `monitor help`.", NULL},
+     "`target remote localhost:PORT`, then for example `break *0x7c00`, `continue`, `monitor help`. With the symbols of a "
+     "32-bit program, `set architecture i386:x86-64` comes first: the target is described as 64-bit in every mode.", NULL},
+    {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", "Debugging",
+     "With --gdb: memory for checkpoints, which make going back fast.", NULL},
 };
 const unsigned run_options_count = ARRAY_LEN(run_options_table);
 
@@ -357,8 +368,8 @@ static bool is_path(const char *output)
 /* Two outputs into one file would overwrite each other. */
 static bool check_outputs(const struct run_options *o, char *message)
 {
-    const char *const files[] = {o->serial, o->debug_console, o->stats, o->record};
-    const char *const names[] = {"serial", "debug-console", "stats", "record"};
+    const char *const files[] = {o->serial, o->debug_console, o->stats, o->record, o->snapshot_to};
+    const char *const names[] = {"serial", "debug-console", "stats", "record", "snapshot-to"};
     for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
         for (unsigned j = i + 1; j < ARRAY_LEN(files); j++) {
             if (is_path(files[i]) && is_path(files[j]) && !strcmp(files[i], files[j])) {
@@ -377,8 +388,16 @@ bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
         snprintf(message, MESSAGE_MAX, "--record and --no-record contradict each other; leave one of them out");
         return false;
     }
+    if (o->record && o->restore) {
+        snprintf(message, MESSAGE_MAX, "--record: a run that begins with a snapshot cannot be recorded; leave out --record");
+        return false;
+    }
+    if (o->at && !o->snapshot_to) {
+        snprintf(message, MESSAGE_MAX, "--at says when, but not what; add --snapshot-to FILE");
+        return false;
+    }
     const u64 mib = 1 << 20;
-    if (!o->kernel) {
+    if (!o->kernel && !o->restore) {
         snprintf(message, MESSAGE_MAX, "nothing to boot; give --kernel FILE (`reprise help` shows examples)");
         return false;
     }

@@ -34,6 +34,9 @@ struct run_options {
     u64 max_insns; /* 0: no limit */
     u64 timeout;   /* nanoseconds; 0: no limit */
     const char *stats, *trace, *gdb;
+    const char *snapshot_to, *restore;
+    u64 checkpoint_memory; /* bytes */
+    u64 at; /* icount of the snapshot; 0: when the run ends */
     const char *record;
     bool no_record, embed;
     u64 checkpoint; /* instructions between two state hashes in a log */

@@ -5,12 +5,15 @@
 #include "sim/dump.h"
 #include "sim/engines.h"
 #include "sim/exit_code.h"
+#include "sim/gdb_replay.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
 #include "sim/outputs.h"
 #include "sim/progress.h"
 #include "sim/replay_bisect.h"
 #include "sim/replay_session.h"
+#include "sim/run.h"
+#include "sim/snapshot_file.h"
 #include "sim/stats.h"
 
 #include <inttypes.h>
@@ -22,7 +25,7 @@
 struct replay_options {
     struct run_options run; /* first: options of both verbs count from here */
     const char *log;
-    bool last, verify, follow;
+    bool last, verify, follow, go_live;
     u64 to;   /* icount; 0: to the end */
     u64 from; /* icount at which --trace begins */
 };
@@ -43,12 +46,17 @@ const struct option replay_options_table[] = {
      "has recorded the run, both are then run in step to find the first instruction that differs.", NULL},
     {"follow", 0, OPTION_FLAG, FIELD(follow), NULL, NULL, GROUP,
      "Replay a run that is still being recorded, behind it, until it ends.", NULL},
+    {"go-live", 0, OPTION_FLAG, FIELD(go_live), NULL, NULL, GROUP,
+     "With --to: leave the recorded run there and go on as a run of its own, with input from here. It is recorded as other runs "
+     "are, from its very beginning.", NULL},
 };
 const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
 /* Options of `run` that describe the machine come from the log. */
-static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit",
-                                      "reset", "clock", "record", "no-record", "embed", "checkpoint", "max-insns", NULL};
+static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit", "reset",
+                                      "restore", "at", "embed", NULL};
+/* Those of a run that goes live. */
+static const char *const live_only = "--record, --no-record, --clock and --max-insns";
 
 struct replaying {
     struct replay_options options;
@@ -76,6 +84,18 @@ static bool parse(int argc, char **argv, struct replaying *r, char *message)
         snprintf(message, MESSAGE_MAX, "%s; write `reprise replay LOG` or `reprise replay --last`",
                  o->log ? "--last is the newest run, and another log is named"
                         : "which log is to be replayed is not said");
+        return false;
+    }
+    if (o->run.snapshot_to && !o->to) {
+        snprintf(message, MESSAGE_MAX, "--snapshot-to: of which moment is not said; add --to ICOUNT");
+        return false;
+    }
+    if (o->go_live && !o->to) {
+        snprintf(message, MESSAGE_MAX, "--go-live: where is not said; add --to ICOUNT");
+        return false;
+    }
+    if (!o->go_live && (o->run.record || o->run.no_record || o->run.max_insns || strcmp(o->run.clock, "auto"))) {
+        snprintf(message, MESSAGE_MAX, "%s are for a run that goes live; add --go-live, or leave them out", live_only);
         return false;
     }
     return trace_parse(o->run.trace, &r->trace, r->trace_path, sizeof r->trace_path, message);
@@ -153,6 +173,9 @@ static int reached(struct replaying *r, const char **stop)
             (double)vm_now(r->session.vm) / 1e9);
     dump_vcpu(stderr, v);
     *stop = "to";
+    char message[SNAPSHOT_MESSAGE_MAX];
+    if (r->options.run.snapshot_to && !snapshot_write(r->options.run.snapshot_to, r->session.vm, message))
+        return complain(EXIT_HOST, message);
     return EXIT_POWER_OFF;
 }
 
@@ -209,6 +232,8 @@ static int finish(struct replaying *r, enum replay_stop stop, const char **why)
     case REPLAY_LOG_OUT: return log_is_out(s, why);
     case REPLAY_DIVERGED: *why = "diverged"; return diverged(s);
     case REPLAY_STOPPED: *why = "host"; return stopped_by_host();
+    case REPLAY_DEBUG:
+    case REPLAY_INTERRUPTED: break; /* no debugger here */
     case REPLAY_FAILED: *why = "reset"; return complain(EXIT_HOST, s->failure);
     }
     return EXIT_HOST;
@@ -234,11 +259,34 @@ static int report(struct replaying *r, enum replay_stop stop)
     return code;
 }
 
+/* The options of the run that the replay will become: what belongs to the machine comes from the log. */
+static bool prepare_live(struct replaying *r, char *message)
+{
+    const struct log_machine *m = &r->session.reader->machine;
+    struct run_options o = r->options.run;
+    o.kernel = r->session.images.item[0].path;
+    o.append = m->append;
+    o.reset = m->reset_exits ? "exit" : "reload";
+    return run_record(r->session.vm, &o, &r->session.images, message);
+}
+
+static int go_live(struct replaying *r)
+{
+    struct vm *vm = r->session.vm;
+    host_console_flush();
+    progress_clear(&r->progress);
+    fprintf(stderr, "reprise: the recorded run is left at instruction %" PRIu64 "; what follows is a run of its own\n",
+            vm->vcpu[0]->cpu.icount);
+    int code = run_go_live();
+    return trace_finish(&r->trace) ? code : complain(EXIT_HOST, "--trace: not everything could be written; make room");
+}
+
 static int execute(struct replaying *r)
 {
-    char message[FILE_MESSAGE_MAX];
+    char message[IMAGES_MESSAGE_MAX];
     struct replay_session *s = &r->session;
     u64 started = host_nanoseconds();
+    s->images.keep = r->options.go_live;
     s->replay.verify = r->options.verify;
     s->replay.pulse = on_pulse;
     s->replay.pulse_context = r;
@@ -247,12 +295,18 @@ static int execute(struct replaying *r)
         return code;
     if (!outputs_open(&r->options.run, &r->trace, s->vm, message))
         return complain(EXIT_USAGE, message);
+    if (r->options.go_live && !prepare_live(r, message))
+        return complain(EXIT_USAGE, message);
     host_catch_signals();
     if (r->options.run.timeout && host_start_timer(r->options.run.timeout) != STATUS_OK)
         return complain(EXIT_HOST, "--timeout: the host gives no timer; run without it");
+    if (r->options.run.gdb && !r->options.go_live)
+        return gdb_replay(s, r->options.run.gdb, r->options.run.checkpoint_memory);
     progress_start(&r->progress, "replaying", r->options.to ? r->options.to : session_length(s));
     u64 begin = host_nanoseconds();
     enum replay_stop stop = run(r);
+    if (r->options.go_live && stop == REPLAY_REACHED)
+        return go_live(r);
     r->summary.startup_ns = begin - started;
     r->summary.host_ns = host_nanoseconds() - begin;
     return report(r, stop);

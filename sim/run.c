@@ -6,7 +6,7 @@
 #include "sim/dump.h"
 #include "sim/exit_code.h"
 #include "sim/files.h"
-#include "sim/gdb_server.h"
+#include "sim/gdb_live.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
 #include "sim/images.h"
@@ -15,6 +15,7 @@
 #include "sim/options.h"
 #include "sim/outputs.h"
 #include "sim/recording.h"
+#include "sim/snapshot_file.h"
 #include "sim/stats.h"
 #include "sim/terminal.h"
 #include "sim/trace.h"
@@ -39,11 +40,13 @@ struct run {
     struct trace trace;
     char trace_path[4096];
     struct input input;
+    struct snapshot *restored; /* NULL: the machine is booted */
     u64 polled_at; /* host time of the last look at the keyboard */
     u64 slice_end; /* icount of the next look: where input comes in must not depend on whether somebody records */
     struct gdb_server *gdb; /* NULL: none */
+    struct gdb_live gdb_live;
     struct run_summary summary;
-    struct image_set images;
+    struct image_set *images, own_images; /* own, or a replay's */
     struct recording recording;
     struct wall wall;
 };
@@ -105,9 +108,13 @@ static bool reboot(struct run *run)
 {
     char message[IMAGES_MESSAGE_MAX];
     struct boot_report report;
+    if (!run->options.kernel) {
+        complain(EXIT_RESET, "the guest resets the machine, and there is nothing to boot; give --kernel FILE with --restore");
+        return false;
+    }
     run->summary.resets++;
     vm_reset(run->vm);
-    if (images_boot_set(run->vm, &run->images, &report, message))
+    if (images_boot_set(run->vm, run->images, &report, message))
         return true;
     complain(EXIT_HOST, message);
     return false;
@@ -171,7 +178,10 @@ static bool goes_on(struct run *run, enum vm_stop stop)
 static u64 next_stop(const struct run *run)
 {
     u64 limit = run->options.max_insns ? run->options.max_insns : UINT64_MAX;
-    u64 until = run->trace.instructions ? run->vm->vcpu[0]->cpu.icount + 1 : run->slice_end;
+    u64 icount = run->vm->vcpu[0]->cpu.icount;
+    u64 until = run->trace.instructions ? icount + 1 : run->slice_end;
+    if (run->options.at > icount && run->options.at < until)
+        until = run->options.at;
     if (run->recording.on && run->recording.recorder.next < until)
         until = run->recording.recorder.next;
     if (run->gdb && gdb_server_until(run->gdb) < until)
@@ -213,6 +223,7 @@ static void before_change(void *context)
         return;
     complain(0, "recording ends here, the run goes on: gdb changes the guest");
     recording_finish(&run->recording, LOG_END_HOST);
+    run->recording.wanted = false; /* nothing more is missed */
 }
 
 static int gdb_start(struct run *run)
@@ -220,13 +231,35 @@ static int gdb_start(struct run *run)
     char message[GDB_MESSAGE_MAX];
     if (!run->options.gdb)
         return 0;
-    if (!gdb_server_open(run->options.gdb, run->vm, NULL, &run->gdb, message))
+    gdb_live_prepare(&run->gdb_live, run->vm, &run->recording, run->options.checkpoint_memory);
+    if (!gdb_server_open(run->options.gdb, run->vm, &run->gdb_live.time, &run->gdb, message))
         return complain(EXIT_USAGE, message);
+    gdb_live_attach(&run->gdb_live, run->gdb);
     gdb_server_on_change(run->gdb, before_change, run);
     return 0;
 }
 
+static void gdb_finish(struct run *run)
+{
+    if (!run->gdb)
+        return;
+    gdb_live_close(&run->gdb_live);
+    gdb_server_close(run->gdb);
+}
+
 static const struct ending ended_by_gdb = {EXIT_QUIT, "gdb", "ended by gdb", LOG_END_HOST};
+
+/* Writes the machine to the file of --snapshot-to. False: it could not be written, which the user has been told. */
+static bool take_snapshot(struct run *run)
+{
+    char message[SNAPSHOT_MESSAGE_MAX];
+    if (snapshot_write(run->options.snapshot_to, run->vm, message))
+        return true;
+    complain(EXIT_HOST, message);
+    return false;
+}
+
+static const struct ending no_snapshot = {EXIT_HOST, "snapshot", NULL, LOG_END_HOST};
 
 static struct ending run_loop(struct run *run)
 {
@@ -240,6 +273,8 @@ static struct ending run_loop(struct run *run)
         enum vm_stop stop = vm_run(run->vm, next_stop(run));
         if (stop == VM_STOP_ICOUNT && run->recording.on)
             recorder_checkpoint(&run->recording.recorder, run->vm);
+        if (stop == VM_STOP_ICOUNT && run->options.at == c->icount && run->options.at && !take_snapshot(run))
+            return no_snapshot;
         if (!goes_on(run, stop))
             return ending_of(run, stop);
         if (run->gdb && !attend_gdb(run, stop))
@@ -263,6 +298,8 @@ static int finish(struct run *run, struct ending end)
         trace_show_recent(&run->trace, stderr);
         dump_vcpu(stderr, v);
     }
+    if (run->options.snapshot_to && !run->options.at && !take_snapshot(run))
+        end.code = EXIT_HOST;
     if (run->gdb)
         gdb_server_ended(run->gdb, (unsigned)end.code, end.code == EXIT_GUEST);
     if (!recording_finish(&run->recording, end.logged))
@@ -276,17 +313,27 @@ static int finish(struct run *run, struct ending end)
     return end.code;
 }
 
+static struct run the_run = {.images = &the_run.own_images};
+
+/* Boots the machine, or gives it the state of the snapshot. */
+static bool power_on(struct run *run, char *message)
+{
+    struct boot_report report;
+    if (run->options.kernel && !images_from_options(run->images, &run->options, message))
+        return false;
+    if (run->restored)
+        return snapshot_load(run->restored, run->vm, message);
+    recording_prepare(&run->recording, &run->options, run->vm, run->images);
+    run->recording.wall = run->wall.on;
+    return images_boot_set(run->vm, run->images, &report, message);
+}
+
 static int execute(struct run *run, u64 started)
 {
     char message[IMAGES_MESSAGE_MAX];
-    struct boot_report report;
-    if (!images_from_options(&run->images, &run->options, message))
-        return complain(EXIT_USAGE, message);
     input_open(run);
-    recording_prepare(&run->recording, &run->options, run->vm, &run->images);
-    run->recording.wall = run->wall.on;
-    if (!images_boot_set(run->vm, &run->images, &report, message) ||
-        !outputs_open(&run->options, &run->trace, run->vm, message) || !recording_start(&run->recording, message))
+    if (!power_on(run, message) || !outputs_open(&run->options, &run->trace, run->vm, message) ||
+        !recording_start(&run->recording, message))
         return complain(EXIT_USAGE, message);
     host_catch_signals();
     if (run->options.timeout && host_start_timer(run->options.timeout) != STATUS_OK)
@@ -303,27 +350,60 @@ static int execute(struct run *run, u64 started)
     return finish(run, end);
 }
 
+bool run_record(struct vm *vm, const struct run_options *options, struct image_set *images, char message[IMAGES_MESSAGE_MAX])
+{
+    the_run.options = *options;
+    the_run.vm = vm;
+    the_run.images = images;
+    input_open(&the_run);
+    recording_prepare(&the_run.recording, &the_run.options, vm, images);
+    the_run.recording.wall = the_run.wall.on;
+    bool ok = recording_start(&the_run.recording, message);
+    images->keep = false;
+    images_release(images);
+    return ok;
+}
+
+int run_go_live(void)
+{
+    int code = gdb_start(&the_run);
+    if (code)
+        return code;
+    u64 begin = host_nanoseconds();
+    if (the_run.wall.on)
+        wall_start(&the_run.wall, the_run.vm);
+    struct ending end = run_loop(&the_run);
+    the_run.summary.host_ns = host_nanoseconds() - begin;
+    code = finish(&the_run, end);
+    gdb_finish(&the_run);
+    return code;
+}
+
 int verb_run(int argc, char **argv)
 {
-    static struct run run;
     u64 started = host_nanoseconds();
     char message[MESSAGE_MAX];
-    if (!options_parse(argc, argv, &run.options, message))
+    if (!options_parse(argc, argv, &the_run.options, message))
         return complain(EXIT_USAGE, message);
-    if (run.options.help) {
+    if (the_run.options.help) {
         help_run(stdout);
         return fflush(stdout) ? EXIT_HOST : EXIT_POWER_OFF;
     }
-    if (!options_check(&run.options, message) ||
-        !trace_parse(run.options.trace, &run.trace, run.trace_path, sizeof run.trace_path, message))
+    if (!options_check(&the_run.options, message) ||
+        !trace_parse(the_run.options.trace, &the_run.trace, the_run.trace_path, sizeof the_run.trace_path, message))
         return complain(EXIT_USAGE, message);
-    const struct vm_config config = machine_config(&run.options);
-    int code = machine_create(&run.vm, &config);
-    if (code)
-        return code;
-    code = execute(&run, started);
-    if (run.gdb)
-        gdb_server_close(run.gdb);
-    vm_destroy(run.vm);
+    struct vm_config config = machine_config(&the_run.options);
+    const struct engine *engine = config.engine;
+    if (the_run.options.restore && !snapshot_open(the_run.options.restore, &the_run.restored, &config, message))
+        return complain(EXIT_USAGE, message);
+    config.engine = engine;
+    int code = machine_create(&the_run.vm, &config);
+    if (!code)
+        code = execute(&the_run, started);
+    gdb_finish(&the_run);
+    if (the_run.restored)
+        snapshot_close(the_run.restored);
+    if (the_run.vm)
+        vm_destroy(the_run.vm);
     return code;
 }
