@@ -4,9 +4,10 @@
  *                  [--show]
  *
  * Runs programs 0, 1, 2... of a seed on both engines and compares their whole state at every cut. A program for which
- * they differ is made smaller and printed, with the state on both sides; then the search ends with status 1 (or goes on,
- * with --keep-going). --program N runs that one alone; --show prints it, whatever comes of it. Status 2: usage. */
+ * they differ, or one of them crashes or does not end, is made smaller and printed, with the state on both sides; then the
+ * search ends with status 1 (or goes on, with --keep-going). --program N runs that one alone; --show prints it, whatever comes of it. Status 2: usage. */
 #include "core/cpuid.h"
+#include "fuzz/apart.h"
 #include "fuzz/pair.h"
 #include "fuzz/shrink.h"
 #include "sbe/decode.h"
@@ -20,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10 };
+enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10, PROGRAM_SECONDS_MAX = 20 };
 #define NO_PROGRAM UINT64_MAX
 
 struct options {
@@ -60,11 +61,30 @@ static struct pair_setup setup_for(const struct options *o, struct program *p)
     };
 }
 
-static bool fails(void *context, const struct program *p)
+/* What became of a program. An engine may crash, or go round for ever. */
+enum verdict { VERDICT_AGREE, VERDICT_DISAGREE, VERDICT_CRASH };
+
+struct trial {
+    const struct options *options;
+    struct program program;
+    enum verdict verdict; /* of the program: what is looked for */
+};
+
+static int work_trial(void *context)
 {
-    struct program copy = *p;
-    const struct pair_setup setup = setup_for(context, &copy);
-    return pair_run(&setup, NULL).result == PAIR_DISAGREE;
+    struct trial *t = context;
+    const struct pair_setup setup = setup_for(t->options, &t->program);
+    apart_limit(PROGRAM_SECONDS_MAX);
+    return pair_run(&setup, NULL).result == PAIR_DISAGREE ? VERDICT_DISAGREE : VERDICT_AGREE;
+}
+
+/* With new machines. */
+static bool is_wanted(void *context, const struct program *p)
+{
+    struct trial t = *(struct trial *)context;
+    t.program = *p;
+    int result = apart_run(work_trial, &t);
+    return (result == APART_CRASHED ? (int)VERDICT_CRASH : result) == (int)t.verdict;
 }
 
 /* The least number of instructions after which the two differ, run in one go. */
@@ -175,11 +195,13 @@ static void print_instruction_before(const struct options *o, struct program *p,
     vm_destroy(vm[1]);
 }
 
-static void report(const struct options *o, struct program *p)
+static void report(const struct options *o, struct program *p, bool crashes)
 {
     struct vm *vm[2];
     print_circumstances(p);
     print_code(p);
+    if (crashes)
+        return;
     struct pair_setup setup = setup_for(o, p);
     if (!p->cut_seed) {
         setup.limit = first_difference(o, p);
@@ -202,55 +224,102 @@ static void report_history(const struct program *p, struct vm *vm[2])
            "again.\n");
     print_circumstances(p);
     print_code(p);
-    print_differences(vm);
+    if (vm)
+        print_differences(vm);
+}
+
+static int work_report(void *context)
+{
+    struct trial *t = context;
+    apart_limit(PROGRAM_SECONDS_MAX);
+    report(t->options, &t->program, t->verdict == VERDICT_CRASH);
+    return 0;
+}
+
+/* A program that has failed: `vm` shows how, or is NULL if an engine has crashed. */
+static void examine(const struct options *o, u64 number, struct vm *vm[2])
+{
+    struct trial t = {.options = o, .verdict = vm ? VERDICT_DISAGREE : VERDICT_CRASH};
+    program_generate(&t.program, program_seed(o, number));
+    printf("%s and %s %s: --seed %" PRIu64 " --program %" PRIu64 "\n", o->engines[0]->name, o->engines[1]->name,
+           vm ? "differ" : "crash or do not end", o->seed, number);
+    if (!is_wanted(&t, &t.program)) {
+        report_history(&t.program, vm);
+        return;
+    }
+    if (o->shrink)
+        shrink(&t.program, is_wanted, &t);
+    (void)apart_run(work_report, &t); /* whoever looks closer may crash, too */
 }
 
 /* True if the engines agree. */
 static bool run_program(const struct options *o, struct pair_pool *pool, u64 number)
 {
     struct program p;
+    struct vm *vm[2];
     program_generate(&p, program_seed(o, number));
     if (o->show) {
         print_circumstances(&p);
         print_code(&p);
+        fflush(stdout);
     }
-    struct vm *vm[2];
     struct pair_setup setup = setup_for(o, &p);
     setup.pool = pool;
-    if (pair_run(&setup, vm).result != PAIR_DISAGREE)
-        return true;
-    printf("%s and %s differ: --seed %" PRIu64 " --program %" PRIu64 "\n", o->engines[0]->name, o->engines[1]->name,
-           o->seed, number);
-    fflush(stdout);
-    if (!fails((void *)o, &p)) {
-        report_history(&p, vm);
+    apart_limit(PROGRAM_SECONDS_MAX);
+    enum pair_result result = pair_run(&setup, vm).result;
+    if (result == PAIR_DISAGREE)
+        examine(o, number, vm);
+    return result != PAIR_DISAGREE;
+}
+
+/* How far the search is; shared with the process that does it. */
+struct progress {
+    u64 next, bad;
+};
+
+static bool goes_on(const struct options *o, const struct progress *at, u64 begin)
+{
+    if (at->bad && !o->keep_going)
         return false;
-    }
-    if (o->shrink)
-        shrink(&p, fails, (void *)o);
-    report(o, &p);
-    fflush(stdout);
-    return false;
+    if (o->program != NO_PROGRAM)
+        return at->next == o->program;
+    return o->programs ? at->next < o->programs : (double)(host_nanoseconds() - begin) < o->seconds * 1e9;
+}
+
+struct search {
+    const struct options *options;
+    struct progress *at;
+    u64 begin;
+};
+
+static int work_search(void *context)
+{
+    static struct pair_pool pool;
+    const struct search *s = context;
+    for (; goes_on(s->options, s->at, s->begin); s->at->next++)
+        s->at->bad += !run_program(s->options, &pool, s->at->next);
+    pair_pool_destroy(&pool);
+    return 0;
 }
 
 static int search(const struct options *o)
 {
-    static struct pair_pool pool;
-    u64 begin = host_nanoseconds(), bad = 0, n = 0;
-    if (o->program != NO_PROGRAM) {
-        bool good = run_program(o, &pool, o->program);
-        pair_pool_destroy(&pool);
-        return !good;
-    }
-    for (; o->programs ? n < o->programs : (double)(host_nanoseconds() - begin) < o->seconds * 1e9; n++) {
-        bad += !run_program(o, &pool, n);
-        if (bad && !o->keep_going)
+    struct search s = {.options = o, .at = apart_shared(sizeof *s.at), .begin = host_nanoseconds()};
+    if (!s.at)
+        usage("the host gives no memory");
+    s.at->next = o->program != NO_PROGRAM ? o->program : 0;
+    while (goes_on(o, s.at, s.begin)) {
+        int result = apart_run(work_search, &s);
+        if (result == APART_NO_PROCESS)
+            usage("the host gives no process");
+        if (result != APART_CRASHED)
             break;
+        s.at->bad++;
+        examine(o, s.at->next++, NULL);
     }
-    printf("%" PRIu64 " programs on %s and %s, seed %" PRIu64 ": %" PRIu64 " differ\n", n, o->engines[0]->name,
-           o->engines[1]->name, o->seed, bad);
-    pair_pool_destroy(&pool);
-    return bad != 0;
+    printf("%" PRIu64 " programs on %s and %s, seed %" PRIu64 ": %" PRIu64 " fail\n", s.at->next, o->engines[0]->name,
+           o->engines[1]->name, o->seed, s.at->bad);
+    return s.at->bad != 0;
 }
 
 static void choose_engines(struct options *o, const char *text)
