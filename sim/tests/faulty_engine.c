@@ -138,12 +138,22 @@ static void faulty_run(struct vcpu *v)
 static enum status faulty_create(struct vcpu *v) { return engine_interp.create(v); }
 static void faulty_destroy(struct vcpu *v) { engine_interp.destroy(v); }
 
+/* It translates nothing, but can show what the report does with it. */
+static bool faulty_explain(struct vcpu *v, u64 rip, struct engine_code *code)
+{
+    static const u8 host[] = {0x48, 0x89, 0xd8, 0x90, 0xc3}; /* mov %rbx,%rax; nop; ret */
+    (void)v;
+    *code = (struct engine_code){.host = host, .bytes = sizeof host, .rip = rip, .insns = 2, .start = {0, 3}};
+    return true;
+}
+
 static const struct engine engine_faulty = {
     .name = "faulty",
     .summary = "the interpreter with a planted fault",
     .create = faulty_create,
     .destroy = faulty_destroy,
     .run = faulty_run,
+    .explain = faulty_explain,
 };
 
 const struct engine *engine_at(unsigned n) { return n == 0 ? &engine_interp : n == 1 ? &engine_faulty : NULL; }
