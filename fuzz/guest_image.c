@@ -18,7 +18,11 @@ enum { STUB_PLAIN = GUEST_STUBS, STUB_ERROR = GUEST_STUBS + 0x40, STUB_INTERRUPT
 #define WITH_ERROR (1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17)
 enum { FIRST_IRQ = 0x20, LAST_IRQ = 0x31, APIC_TIMER_VECTOR = 0x30 };
 
-static void load(struct vm *vm, u64 at, const void *from, u64 bytes) { physmem_load(&vm->memory, gpa(at), from, bytes); }
+static void load(struct vm *vm, u64 at, const void *from, u64 bytes)
+{
+    physmem_load(&vm->memory, gpa(at), from, bytes);
+}
+
 static void put(struct vm *vm, u64 at, u64 value, unsigned size) { load(vm, at, &value, size); }
 /* For reading; nothing that is read crosses a page. */
 static const u8 *place(struct vm *vm, u64 at) { return physmem_pointer(&vm->memory, gpa(at)); }

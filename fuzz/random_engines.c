@@ -1,13 +1,16 @@
 /* Random programs on two engines:
  *
  *   random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] [--program N] [--keep-going] [--no-shrink]
- *                  [--show]
+ *                  [--show] [--coverage N]
  *
  * Runs programs 0, 1, 2... of a seed on both engines and compares their whole state at every cut. A program for which
- * they differ, or one of them crashes or does not end, is made smaller and printed, with the state on both sides; then the
- * search ends with status 1 (or goes on, with --keep-going). --program N runs that one alone; --show prints it, whatever comes of it. Status 2: usage. */
+ * they differ, or one of them crashes or does not end, is made smaller and printed, with the state on both sides; then
+ * the search ends with status 1 (or goes on, with --keep-going). --program N runs that one alone; --show prints it,
+ * whatever comes of it. --coverage N tells how often the first engine executes each row of isa.def in N programs.
+ * Status 2: usage. */
 #include "core/cpuid.h"
 #include "fuzz/apart.h"
+#include "fuzz/coverage.h"
 #include "fuzz/pair.h"
 #include "fuzz/shrink.h"
 #include "sbe/decode.h"
@@ -27,14 +30,14 @@ enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10, PROGRAM_S
 struct options {
     const struct engine *engines[2];
     double seconds;
-    u64 programs, seed, program;
+    u64 programs, seed, program, coverage;
     bool keep_going, shrink, show;
 };
 
 static _Noreturn void usage(const char *what)
 {
     fprintf(stderr, "random_engines: %s\nusage: random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] "
-            "[--program N] [--keep-going] [--no-shrink] [--show]\n", what);
+            "[--program N] [--keep-going] [--no-shrink] [--show] [--coverage N]\n", what);
     exit(2);
 }
 
@@ -322,6 +325,27 @@ static int search(const struct options *o)
     return s.at->bad != 0;
 }
 
+static int coverage(const struct options *o)
+{
+    static struct coverage c;
+    unsigned executed = 0;
+    for (u64 n = 0; n < o->coverage; n++) {
+        struct program p;
+        program_generate(&p, program_seed(o, n));
+        coverage_add(&c, o->engines[0], &p);
+    }
+    for (unsigned row = 1; row < isa_row_count; row++) {
+        printf("%10" PRIu64 "  row %u: %s", c.executed[row], row, isa_rows[row].mnemonic);
+        for (unsigned n = 0; n < ISA_OPERANDS && isa_rows[row].operands[n]; n++)
+            printf("%s %s", n ? "," : "", isa_operands[isa_rows[row].operands[n]].text);
+        printf("\n");
+        executed += c.executed[row] != 0;
+    }
+    printf("%u of %u rows executed; %" PRIu64 " instructions, %" PRIu64 " faults\n", executed, isa_row_count - 1,
+           c.instructions, c.faults);
+    return 0;
+}
+
 static void choose_engines(struct options *o, const char *text)
 {
     char names[80];
@@ -359,6 +383,8 @@ static void take_value(struct options *o, const char *word, const char *value)
         o->programs = strtoull(value, NULL, 0);
     else if (!strcmp(word, "--seed"))
         o->seed = strtoull(value, NULL, 0);
+    else if (!strcmp(word, "--coverage"))
+        o->coverage = strtoull(value, NULL, 0);
     else if (!strcmp(word, "--program"))
         o->program = strtoull(value, NULL, 0);
     else
@@ -385,5 +411,5 @@ int main(int argc, char **argv)
         take_value(&o, argv[n], argv[n + 1]);
         n++;
     }
-    return search(&o);
+    return o.coverage ? coverage(&o) : search(&o);
 }

@@ -1,5 +1,6 @@
-/* Code that nobody would write, and as much of it as a translator can bear: jumps into instructions, floods of prefixes,
- * pages that are exchanged under it, more pages and address spaces than any cache holds, code that never stays. */
+/* Code that nobody would write, and as much of it as a translator can bear: jumps into instructions, floods of
+ * prefixes, pages that are exchanged under it, more pages and address spaces than a cache holds, code that never
+ * stays. */
 #include "guests/hostile.h"
 
 PROBE(jump_to, "", "jmp *" R("bx"))

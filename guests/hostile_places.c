@@ -1,6 +1,6 @@
-/* Stacks, code and descriptor tables in places that are not memory, or that wrap around the end of the address space. The
- * High Precision Event Timer has registers that are like memory while it stands still: the main counter at F0 and the
- * comparators at 108 + 20 n (IA-PC HPET specification 1.0a, 2.3). */
+/* Stacks, code and descriptor tables in places that are not memory, or that wrap around the end of the address space.
+ * The High Precision Event Timer has registers that are like memory while it stands still: the main counter at F0 and
+ * the comparators at 108 + 20 n (IA-PC HPET specification 1.0a, 2.3). */
 #include "guests/hostile.h"
 
 enum { HPET = 0xfed00000, COUNTER = 0xf0, CONFIGURATION = 0x100, COMPARATOR = 0x108 };

@@ -22,8 +22,8 @@ if(TARGET reprise)
   verify_planted(block 123457 8 123463 rbx)
   verify_planted(warm 123457 insn 123457 rbx)
 
-  # verify.<engine>.<suite>: after every instruction, after every block, and in long pieces, of which each shows what the
-  # others cannot: a single instruction is never a whole translation. The first engine is compared with itself.
+  # verify.<engine>.<suite>: after every instruction, after every block, and in long pieces, of which each shows what
+  # the others cannot: a single instruction is never a whole translation. The first engine is compared with itself.
   list(GET REPRISE_ENGINES 0 believed)
   get_property(suites DIRECTORY ${CMAKE_SOURCE_DIR}/guests PROPERTY GUEST_SUITES)
   foreach(engine ${REPRISE_ENGINES})
