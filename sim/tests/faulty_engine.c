@@ -97,6 +97,7 @@ static void run_wrong(struct vcpu *v, const struct fault *f)
         bool wrong = icount >= f->at && next_is(v, f->kind);
         v->stop_at = icount + 1;
         engine_interp.run(v);
+        fpu_park(v); /* what follows is host code */
         if (wrong)
             v->cpu.aflags ^= FLAG_CF;
         if (v->stop_at != icount + 1)
