@@ -24,7 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10, PROGRAM_SECONDS_MAX = 20 };
+enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10, PROGRAM_SECONDS_MAX = 20,
+       PREDECESSORS = 400 };
 #define NO_PROGRAM UINT64_MAX
 
 struct options {
@@ -69,6 +70,7 @@ enum verdict { VERDICT_AGREE, VERDICT_DISAGREE, VERDICT_CRASH };
 
 struct trial {
     const struct options *options;
+    const struct program *before; /* runs first, in the same machines; NULL: new machines */
     struct program program;
     enum verdict verdict; /* of the program: what is looked for */
 };
@@ -76,18 +78,36 @@ struct trial {
 static int work_trial(void *context)
 {
     struct trial *t = context;
-    const struct pair_setup setup = setup_for(t->options, &t->program);
+    struct pair_pool pool = {.vm = {{NULL}}};
+    struct pair_setup setup = setup_for(t->options, &t->program);
     apart_limit(PROGRAM_SECONDS_MAX);
+    if (t->before) {
+        struct program before = *t->before;
+        struct pair_setup first = setup_for(t->options, &before);
+        setup.pool = first.pool = &pool;
+        (void)pair_run(&first, NULL);
+    }
     return pair_run(&setup, NULL).result == PAIR_DISAGREE ? VERDICT_DISAGREE : VERDICT_AGREE;
 }
 
-/* With new machines. */
+static bool shows(struct trial *t)
+{
+    int result = apart_run(work_trial, t);
+    return (result == APART_CRASHED ? (int)VERDICT_CRASH : result) == (int)t->verdict;
+}
+
 static bool is_wanted(void *context, const struct program *p)
 {
     struct trial t = *(struct trial *)context;
     t.program = *p;
-    int result = apart_run(work_trial, &t);
-    return (result == APART_CRASHED ? (int)VERDICT_CRASH : result) == (int)t.verdict;
+    return shows(&t);
+}
+
+static bool is_wanted_before(void *context, const struct program *p)
+{
+    struct trial t = *(struct trial *)context;
+    t.before = p;
+    return shows(&t);
 }
 
 /* The least number of instructions after which the two differ, run in one go. */
@@ -107,45 +127,6 @@ static u64 first_difference(const struct options *o, struct program *p)
 }
 
 /* ---- Report --------------------------------------------------------------------------------------- */
-
-static const char *const mode_names[] = {"real", "protected", "protected, 16-bit", "32-bit paging", "PAE paging",
-                                         "64-bit", "compatibility", "virtual-8086"};
-static const char *const segment_names[] = {"es", "cs", "ss", "ds", "fs", "gs"};
-
-static void print_circumstances(const struct program *p)
-{
-    static const char *const names[] = {"user", "interrupts", "apic-timer", "wp", "breakpoints", "tf", "vme", "no-fpu"};
-    printf("mode: %s; model: %s; options:", mode_names[p->mode], cpu_models[p->model].name);
-    for (unsigned n = 0; n < ARRAY_LEN(names); n++)
-        if (p->options >> n & 1)
-            printf(" %s", names[n]);
-    printf("\ninstructions: %u; cuts: %s; after a fault: %s\n", p->limit,
-           !p->cut_seed ? "none" : p->cut_seed & 2 ? "every few instructions" : "random",
-           p->after == AFTER_SLOT ? "the next slot of 16 bytes" : "the next byte");
-    for (unsigned n = 0; n < SEG_COUNT; n++)
-        if (p->segment[n].attributes)
-            printf("%s: base %08x limit %08x attributes %04x\n", segment_names[n], p->segment[n].base,
-                   p->segment[n].limit, p->segment[n].attributes);
-    for (unsigned n = 0; n < GPR_COUNT; n++)
-        printf("%s%2u=%016" PRIx64 "%s", n == RSP ? "*" : " ", n, p->gpr[n], n % 4 == 3 ? "\n" : " ");
-    printf(" flags=%03x\n", p->flags);
-}
-
-static void print_code(const struct program *p)
-{
-    u8 code[PROGRAM_BYTES];
-    u16 offset[PROGRAM_INSNS + 1];
-    char text[DISASM_MAX];
-    program_layout(p, code, offset);
-    for (unsigned n = 0; n < p->count; n++) {
-        u64 rip = p->origin + offset[n] - p->segment[SEG_CS].base;
-        disasm(code + offset[n], p->insn[n].length, program_code_mode(p), rip, text);
-        printf("  %08" PRIx64 "  ", rip);
-        for (unsigned at = 0; at < p->insn[n].length; at++)
-            printf("%02x ", code[offset[n] + at]);
-        printf("%*s%s\n", p->insn[n].length < 10 ? 3 * (10 - p->insn[n].length) : 0, "", text);
-    }
-}
 
 static void print_value(const u8 *value, unsigned bytes)
 {
@@ -201,8 +182,7 @@ static void print_instruction_before(const struct options *o, struct program *p,
 static void report(const struct options *o, struct program *p, bool crashes)
 {
     struct vm *vm[2];
-    print_circumstances(p);
-    print_code(p);
+    program_print(p);
     if (crashes)
         return;
     struct pair_setup setup = setup_for(o, p);
@@ -220,13 +200,33 @@ static void report(const struct options *o, struct program *p, bool crashes)
 
 /* ---- The search ----------------------------------------------------------------------------------- */
 
-/* Only machines with the history of these programs showed it: there is nothing to make smaller. */
-static void report_history(const struct program *p, struct vm *vm[2])
+/* New machines agree on it: what earlier programs have left in an engine makes the difference. Looks for one of them that
+ * is enough. `vm` is as in examine(). */
+static void examine_history(struct trial *t, u64 number, struct vm *vm[2])
 {
-    printf("New machines agree on it: it depends on the programs before. Run the same seed from program 0 to see it "
-           "again.\n");
-    print_circumstances(p);
-    print_code(p);
+    struct program before;
+    u64 n = number;
+    for (unsigned tries = 0; n && tries < PREDECESSORS && !t->before; tries++) {
+        program_generate(&before, program_seed(t->options, --n));
+        t->before = before.model == t->program.model ? &before : NULL;
+        if (t->before && !shows(t))
+            t->before = NULL;
+    }
+    if (!t->before) {
+        printf("New machines agree on it: it depends on several programs before. Run the same seed from program 0.\n");
+        program_print(&t->program);
+        if (vm)
+            print_differences(vm);
+        return;
+    }
+    if (t->options->shrink) {
+        shrink(&t->program, is_wanted, t);
+        shrink(&before, is_wanted_before, t);
+    }
+    printf("New machines agree on it, but not after program %" PRIu64 ". First this one runs:\n", n);
+    program_print(&before);
+    printf("then, in the same machines, this one:\n");
+    program_print(&t->program);
     if (vm)
         print_differences(vm);
 }
@@ -247,7 +247,7 @@ static void examine(const struct options *o, u64 number, struct vm *vm[2])
     printf("%s and %s %s: --seed %" PRIu64 " --program %" PRIu64 "\n", o->engines[0]->name, o->engines[1]->name,
            vm ? "differ" : "crash or do not end", o->seed, number);
     if (!is_wanted(&t, &t.program)) {
-        report_history(&t.program, vm);
+        examine_history(&t, number, vm);
         return;
     }
     if (o->shrink)
@@ -262,8 +262,7 @@ static bool run_program(const struct options *o, struct pair_pool *pool, u64 num
     struct vm *vm[2];
     program_generate(&p, program_seed(o, number));
     if (o->show) {
-        print_circumstances(&p);
-        print_code(&p);
+        program_print(&p);
         fflush(stdout);
     }
     struct pair_setup setup = setup_for(o, &p);

@@ -6,6 +6,7 @@
  *            fault that stepping hides
  *   warm     like `register`, but only in a machine that has run from power-on: a fault of something cached
  *   count    an instruction is counted but not executed
+ *   stale    like `register`, but only in a machine whose time has begun a second time: a fault of something kept
  *   else     the mnemonic of an instruction that leaves CF wrong, each time from ICOUNT on */
 #include "core/vm.h"
 #include "sbe/decode.h"
@@ -67,7 +68,7 @@ static void wrong_sse(struct vcpu *v)
 
 static const struct state_fault state_faults[] = {
     {"register", wrong_register}, {"warm", wrong_register}, {"block", wrong_register}, {"flag", wrong_flag},
-    {"sse", wrong_sse}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr}, {"count", wrong_count},
+    {"sse", wrong_sse}, {"stale", wrong_register}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr}, {"count", wrong_count},
 };
 
 /* NULL: it is a mnemonic. */
@@ -105,19 +106,37 @@ static void run_wrong(struct vcpu *v, const struct fault *f)
     }
 }
 
+/* How often this machine has run from its power-on; counted when it does. */
+static unsigned lives(const struct vcpu *v)
+{
+    static struct {
+        const struct vcpu *v;
+        unsigned lives;
+    } seen[64];
+    unsigned n = 0;
+    while (n < ARRAY_LEN(seen) - 1 && seen[n].v && seen[n].v != v)
+        n++;
+    seen[n].v = v;
+    seen[n].lives += v->cpu.icount == 0;
+    return seen[n].lives;
+}
+
+static bool applies(const struct fault *f, unsigned life)
+{
+    return strcmp(f->kind, "warm") ? strcmp(f->kind, "stale") || life > 1 : life > 0;
+}
+
 static void faulty_run(struct vcpu *v)
 {
-    static const struct vcpu *cold_start[64];
     struct fault f;
     struct cpu *c = &v->cpu;
     u64 begin = c->icount;
-    if (begin == 0)
-        cold_start[v->index] = v;
+    unsigned life = lives(v);
     if (planted(&f) && !state_fault(f.kind)) {
         run_wrong(v, &f);
         return;
     }
-    if (!planted(&f) || begin > f.at || v->stop_at <= f.at || (!strcmp(f.kind, "warm") && cold_start[v->index] != v)) {
+    if (!planted(&f) || begin > f.at || v->stop_at <= f.at || !applies(&f, life)) {
         engine_interp.run(v);
         return;
     }
