@@ -6,6 +6,7 @@
  *            fault that stepping hides
  *   warm     like `register`, but only in a machine that has run from power-on: a fault of something cached
  *   count    an instruction is counted but not executed
+ *   crash    the engine ends the process by an undefined instruction
  *   stale    like `register`, but only in a machine whose time has begun a second time: a fault of something kept
  *   else     the mnemonic of an instruction that leaves CF wrong, each time from ICOUNT on */
 #include "core/vm.h"
@@ -60,6 +61,12 @@ static void wrong_memory(struct vcpu *v) { *physmem_pointer(&v->vm->memory, gpa(
 static void wrong_msr(struct vcpu *v) { v->cpu.tsc_aux ^= 1; }
 static void wrong_count(struct vcpu *v) { v->cpu.icount++; }
 
+static void wrong_everything(struct vcpu *v)
+{
+    (void)v;
+    __builtin_trap();
+}
+
 static void wrong_sse(struct vcpu *v)
 {
     fpu_park(v);
@@ -69,6 +76,7 @@ static void wrong_sse(struct vcpu *v)
 static const struct state_fault state_faults[] = {
     {"register", wrong_register}, {"warm", wrong_register}, {"block", wrong_register}, {"flag", wrong_flag},
     {"sse", wrong_sse}, {"stale", wrong_register}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr}, {"count", wrong_count},
+    {"crash", wrong_everything},
 };
 
 /* NULL: it is a mnemonic. */

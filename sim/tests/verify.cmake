@@ -22,6 +22,13 @@ if(TARGET reprise)
   verify_planted(block 123457 8 123463 rbx)
   verify_planted(warm 123457 insn 123457 rbx)
 
+  # In between, a program that turns death by a signal into an exit code, which ctest takes for no accident.
+  add_test(NAME verify.planted.crash COMMAND ${CMAKE_COMMAND} -E env REPRISE_FAULT=crash@123457
+    $<TARGET_FILE:verify_faulty> verify --engines interp,faulty -m 64M --debug-exit
+    --kernel ${CMAKE_BINARY_DIR}/guests/exceptions64.elf)
+  set_tests_properties(verify.planted.crash PROPERTIES
+    PASS_REGULAR_EXPRESSION "engine faulty has crashed .* on the way from 100000 to 200000 instructions")
+
   # verify.<engine>.<suite>: after every instruction, after every block, and in long pieces, of which each shows what
   # the others cannot: a single instruction is never a whole translation. The first engine is compared with itself.
   list(GET REPRISE_ENGINES 0 believed)
