@@ -30,6 +30,15 @@ if(SANITIZE)
   endforeach()
 endif()
 
+# engine_prefix(ENGINE VARIABLE): what names of tests with this engine have in them: nothing for the first one.
+function(engine_prefix engine variable)
+  list(GET REPRISE_ENGINES 0 first)
+  set(${variable} "${engine}." PARENT_SCOPE)
+  if(engine STREQUAL first)
+    set(${variable} "" PARENT_SCOPE)
+  endif()
+endfunction()
+
 add_executable(reprise ${SIM_MAIN})
 target_compile_definitions(reprise PRIVATE _GNU_SOURCE)
 # The two libraries refer to each other through core/host.h.
@@ -71,9 +80,13 @@ add_custom_target(sanitized DEPENDS reprise ${UNIT_TEST_PROGRAMS})
 
 # Stock kernels: what their programs print must be what they print under QEMU. ci/fetch-guests fetches them.
 set(REPRISE_CACHE ${CMAKE_SOURCE_DIR}/.cache CACHE PATH "where ci/fetch-guests keeps Debian's kernels")
-foreach(flavour 686 686-pae amd64)
-  add_test(NAME linux.${flavour} COMMAND ${CMAKE_SOURCE_DIR}/ci/linux-boot-test ${flavour} ${CMAKE_BINARY_DIR})
-  set_tests_properties(linux.${flavour} PROPERTIES TIMEOUT 2400 ENVIRONMENT REPRISE_CACHE=${REPRISE_CACHE})
+foreach(engine ${REPRISE_ENGINES})
+  engine_prefix(${engine} prefix)
+  foreach(flavour 686 686-pae amd64)
+    add_test(NAME linux.${prefix}${flavour}
+      COMMAND ${CMAKE_SOURCE_DIR}/ci/linux-boot-test ${flavour} ${CMAKE_BINARY_DIR} ${engine})
+    set_tests_properties(linux.${prefix}${flavour} PROPERTIES TIMEOUT 2400 ENVIRONMENT REPRISE_CACHE=${REPRISE_CACHE})
+  endforeach()
 endforeach()
 add_test(NAME gdb.linux COMMAND ${CMAKE_SOURCE_DIR}/ci/gdb-linux-test ${CMAKE_BINARY_DIR})
 set_tests_properties(gdb.linux PROPERTIES LABELS slow TIMEOUT 3600 SKIP_RETURN_CODE 77 ENVIRONMENT REPRISE_CACHE=${REPRISE_CACHE})

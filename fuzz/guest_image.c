@@ -18,13 +18,14 @@ enum { STUB_PLAIN = GUEST_STUBS, STUB_ERROR = GUEST_STUBS + 0x40, STUB_INTERRUPT
 #define WITH_ERROR (1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17)
 enum { FIRST_IRQ = 0x20, LAST_IRQ = 0x31, APIC_TIMER_VECTOR = 0x30 };
 
-/* Nothing that is put, or taken, crosses a page. */
-static u8 *place(struct vm *vm, u64 at)
+static void load(struct vm *vm, u64 at, const void *from, u64 bytes)
 {
-    physmem_note_write(&vm->memory, gpa(at));
-    return physmem_pointer(&vm->memory, gpa(at));
+    physmem_load(&vm->memory, gpa(at), from, bytes);
 }
-static void put(struct vm *vm, u64 at, u64 value, unsigned size) { memcpy(place(vm, at), &value, size); }
+
+static void put(struct vm *vm, u64 at, u64 value, unsigned size) { load(vm, at, &value, size); }
+/* For reading; nothing that is read crosses a page. */
+static const u8 *place(struct vm *vm, u64 at) { return physmem_pointer(&vm->memory, gpa(at)); }
 
 static u64 segment(u32 limit, u32 attributes)
 {
@@ -100,18 +101,17 @@ static void build_stubs(struct vm *vm, unsigned size)
     static const u8 error64[] = {0x48, 0x83, 0xc4, 0x08, 0x48, 0xff, 0x04, 0x24, 0x48, 0xcf};
     static const u8 interrupt16[] = {0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf};
     static const u8 interrupt64[] = {0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0x48, 0xcf};
-    u8 *plain = place(vm, STUB_PLAIN), *error = place(vm, STUB_ERROR), *interrupt = place(vm, STUB_INTERRUPT);
     if (size == 2) {
-        memcpy(plain, plain16, sizeof plain16);
-        memcpy(interrupt, interrupt16, sizeof interrupt16);
+        load(vm, STUB_PLAIN, plain16, sizeof plain16);
+        load(vm, STUB_INTERRUPT, interrupt16, sizeof interrupt16);
     } else if (size == 4) {
-        memcpy(plain, plain32, sizeof plain32);
-        memcpy(error, error32, sizeof error32);
-        memcpy(interrupt, interrupt16, sizeof interrupt16);
+        load(vm, STUB_PLAIN, plain32, sizeof plain32);
+        load(vm, STUB_ERROR, error32, sizeof error32);
+        load(vm, STUB_INTERRUPT, interrupt16, sizeof interrupt16);
     } else {
-        memcpy(plain, plain64, sizeof plain64);
-        memcpy(error, error64, sizeof error64);
-        memcpy(interrupt, interrupt64, sizeof interrupt64);
+        load(vm, STUB_PLAIN, plain64, sizeof plain64);
+        load(vm, STUB_ERROR, error64, sizeof error64);
+        load(vm, STUB_INTERRUPT, interrupt64, sizeof interrupt64);
     }
 }
 

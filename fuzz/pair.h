@@ -35,8 +35,8 @@ struct pair_outcome {
     enum vm_stop stop[2];
 };
 
-/* Runs both. With `keep`, the machines stay as they are, keep[0] and keep[1], for a report; the caller destroys them, or
- * the pool does if there is one. NULL: nothing stays. */
+/* Runs both. With `keep`, the machines stay as they are, keep[0] and keep[1], for a report; the caller destroys them,
+ * or the pool does if there is one. NULL: nothing stays. */
 struct pair_outcome pair_run(const struct pair_setup *setup, struct vm *keep[2]);
 
 #endif

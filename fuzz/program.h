@@ -70,6 +70,9 @@ enum code_mode program_code_mode(const struct program *p);
 enum { PROGRAM_BYTES = PROGRAM_INSNS * PROGRAM_SLOT };
 unsigned program_layout(const struct program *p, u8 code[PROGRAM_BYTES], u16 offset[PROGRAM_INSNS + 1]);
 
+/* To standard output, for people: circumstances and disassembly. */
+void program_print(const struct program *p);
+
 /* Gives a machine that was just created the program and its start state. */
 void program_load(const struct program *p, struct vm *vm);
 

@@ -41,13 +41,15 @@ static void put_fixup(const struct program *p, const u16 *offset, unsigned n, u8
     memcpy(at + i->fix_at, &value, i->fix_size);
 }
 
-/* Does nothing, in few instructions, in every mode. */
+/* Does nothing, in one instruction, in every mode: as many prefixes as there is room for before a NOP. */
 static void put_filler(u8 *at, unsigned bytes)
 {
     static const u8 nop3[3] = {0x0f, 0x1f, 0xc0};
-    for (; bytes >= sizeof nop3; bytes -= sizeof nop3, at += sizeof nop3)
-        memcpy(at, nop3, sizeof nop3);
-    memset(at, 0x90, bytes);
+    memset(at, 0x66, bytes);
+    if (bytes >= sizeof nop3)
+        memcpy(at + bytes - sizeof nop3, nop3, sizeof nop3);
+    else if (bytes)
+        at[bytes - 1] = 0x90;
 }
 
 unsigned program_layout(const struct program *p, u8 code[PROGRAM_BYTES], u16 offset[PROGRAM_INSNS + 1])

@@ -1,12 +1,16 @@
 /* Random programs on two engines:
  *
  *   random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] [--program N] [--keep-going] [--no-shrink]
- *                  [--show]
+ *                  [--show] [--coverage N]
  *
  * Runs programs 0, 1, 2... of a seed on both engines and compares their whole state at every cut. A program for which
- * they differ is made smaller and printed, with the state on both sides; then the search ends with status 1 (or goes on,
- * with --keep-going). --program N runs that one alone; --show prints it, whatever comes of it. Status 2: usage. */
+ * they differ, or one of them crashes or does not end, is made smaller and printed, with the state on both sides; then
+ * the search ends with status 1 (or goes on, with --keep-going). --program N runs that one alone; --show prints it,
+ * whatever comes of it. --coverage N tells how often the first engine executes each row of isa.def in N programs.
+ * Status 2: usage. */
 #include "core/cpuid.h"
+#include "fuzz/apart.h"
+#include "fuzz/coverage.h"
 #include "fuzz/pair.h"
 #include "fuzz/shrink.h"
 #include "sbe/decode.h"
@@ -20,20 +24,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10 };
+enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10, PROGRAM_SECONDS_MAX = 6,
+       PREDECESSORS = 400 };
 #define NO_PROGRAM UINT64_MAX
 
 struct options {
     const struct engine *engines[2];
     double seconds;
-    u64 programs, seed, program;
+    u64 programs, seed, program, coverage;
     bool keep_going, shrink, show;
 };
 
 static _Noreturn void usage(const char *what)
 {
     fprintf(stderr, "random_engines: %s\nusage: random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] "
-            "[--program N] [--keep-going] [--no-shrink] [--show]\n", what);
+            "[--program N] [--keep-going] [--no-shrink] [--show] [--coverage N]\n", what);
     exit(2);
 }
 
@@ -60,11 +65,49 @@ static struct pair_setup setup_for(const struct options *o, struct program *p)
     };
 }
 
-static bool fails(void *context, const struct program *p)
+/* What became of a program. An engine may crash, or go round for ever. */
+enum verdict { VERDICT_AGREE, VERDICT_DISAGREE, VERDICT_CRASH };
+
+struct trial {
+    const struct options *options;
+    const struct program *before; /* runs first, in the same machines; NULL: new machines */
+    struct program program;
+    enum verdict verdict; /* of the program: what is looked for */
+};
+
+static int work_trial(void *context)
 {
-    struct program copy = *p;
-    const struct pair_setup setup = setup_for(context, &copy);
-    return pair_run(&setup, NULL).result == PAIR_DISAGREE;
+    struct trial *t = context;
+    struct pair_pool pool = {.vm = {{NULL}}};
+    struct pair_setup setup = setup_for(t->options, &t->program);
+    apart_limit(PROGRAM_SECONDS_MAX);
+    if (t->before) {
+        struct program before = *t->before;
+        struct pair_setup first = setup_for(t->options, &before);
+        setup.pool = first.pool = &pool;
+        (void)pair_run(&first, NULL);
+    }
+    return pair_run(&setup, NULL).result == PAIR_DISAGREE ? VERDICT_DISAGREE : VERDICT_AGREE;
+}
+
+static bool shows(struct trial *t)
+{
+    int result = apart_run(work_trial, t);
+    return (result == APART_CRASHED ? (int)VERDICT_CRASH : result) == (int)t->verdict;
+}
+
+static bool is_wanted(void *context, const struct program *p)
+{
+    struct trial t = *(struct trial *)context;
+    t.program = *p;
+    return shows(&t);
+}
+
+static bool is_wanted_before(void *context, const struct program *p)
+{
+    struct trial t = *(struct trial *)context;
+    t.before = p;
+    return shows(&t);
 }
 
 /* The least number of instructions after which the two differ, run in one go. */
@@ -84,45 +127,6 @@ static u64 first_difference(const struct options *o, struct program *p)
 }
 
 /* ---- Report --------------------------------------------------------------------------------------- */
-
-static const char *const mode_names[] = {"real", "protected", "protected, 16-bit", "32-bit paging", "PAE paging",
-                                         "64-bit", "compatibility", "virtual-8086"};
-static const char *const segment_names[] = {"es", "cs", "ss", "ds", "fs", "gs"};
-
-static void print_circumstances(const struct program *p)
-{
-    static const char *const names[] = {"user", "interrupts", "apic-timer", "wp", "breakpoints", "tf", "vme", "no-fpu"};
-    printf("mode: %s; model: %s; options:", mode_names[p->mode], cpu_models[p->model].name);
-    for (unsigned n = 0; n < ARRAY_LEN(names); n++)
-        if (p->options >> n & 1)
-            printf(" %s", names[n]);
-    printf("\ninstructions: %u; cuts: %s; after a fault: %s\n", p->limit,
-           !p->cut_seed ? "none" : p->cut_seed & 2 ? "every few instructions" : "random",
-           p->after == AFTER_SLOT ? "the next slot of 16 bytes" : "the next byte");
-    for (unsigned n = 0; n < SEG_COUNT; n++)
-        if (p->segment[n].attributes)
-            printf("%s: base %08x limit %08x attributes %04x\n", segment_names[n], p->segment[n].base,
-                   p->segment[n].limit, p->segment[n].attributes);
-    for (unsigned n = 0; n < GPR_COUNT; n++)
-        printf("%s%2u=%016" PRIx64 "%s", n == RSP ? "*" : " ", n, p->gpr[n], n % 4 == 3 ? "\n" : " ");
-    printf(" flags=%03x\n", p->flags);
-}
-
-static void print_code(const struct program *p)
-{
-    u8 code[PROGRAM_BYTES];
-    u16 offset[PROGRAM_INSNS + 1];
-    char text[DISASM_MAX];
-    program_layout(p, code, offset);
-    for (unsigned n = 0; n < p->count; n++) {
-        u64 rip = p->origin + offset[n] - p->segment[SEG_CS].base;
-        disasm(code + offset[n], p->insn[n].length, program_code_mode(p), rip, text);
-        printf("  %08" PRIx64 "  ", rip);
-        for (unsigned at = 0; at < p->insn[n].length; at++)
-            printf("%02x ", code[offset[n] + at]);
-        printf("%*s%s\n", p->insn[n].length < 10 ? 3 * (10 - p->insn[n].length) : 0, "", text);
-    }
-}
 
 static void print_value(const u8 *value, unsigned bytes)
 {
@@ -175,11 +179,12 @@ static void print_instruction_before(const struct options *o, struct program *p,
     vm_destroy(vm[1]);
 }
 
-static void report(const struct options *o, struct program *p)
+static void report(const struct options *o, struct program *p, bool crashes)
 {
     struct vm *vm[2];
-    print_circumstances(p);
-    print_code(p);
+    program_print(p);
+    if (crashes)
+        return;
     struct pair_setup setup = setup_for(o, p);
     if (!p->cut_seed) {
         setup.limit = first_difference(o, p);
@@ -195,62 +200,149 @@ static void report(const struct options *o, struct program *p)
 
 /* ---- The search ----------------------------------------------------------------------------------- */
 
-/* Only machines with the history of these programs showed it: there is nothing to make smaller. */
-static void report_history(const struct program *p, struct vm *vm[2])
+/* New machines agree on it: what earlier programs have left in an engine makes the difference. Looks for one of them that
+ * is enough. `vm` is as in examine(). */
+static void examine_history(struct trial *t, u64 number, struct vm *vm[2])
 {
-    printf("New machines agree on it: it depends on the programs before. Run the same seed from program 0 to see it "
-           "again.\n");
-    print_circumstances(p);
-    print_code(p);
-    print_differences(vm);
+    struct program before;
+    u64 n = number;
+    for (unsigned tries = 0; n && tries < PREDECESSORS && !t->before; tries++) {
+        program_generate(&before, program_seed(t->options, --n));
+        t->before = before.model == t->program.model ? &before : NULL;
+        if (t->before && !shows(t))
+            t->before = NULL;
+    }
+    if (!t->before) {
+        printf("New machines agree on it: it depends on several programs before. Run the same seed from program 0.\n");
+        program_print(&t->program);
+        if (vm)
+            print_differences(vm);
+        return;
+    }
+    if (t->options->shrink) {
+        shrink(&t->program, is_wanted, t);
+        shrink(&before, is_wanted_before, t);
+    }
+    printf("New machines agree on it, but not after program %" PRIu64 ". First this one runs:\n", n);
+    program_print(&before);
+    printf("then, in the same machines, this one:\n");
+    program_print(&t->program);
+    if (vm)
+        print_differences(vm);
+}
+
+static int work_report(void *context)
+{
+    struct trial *t = context;
+    apart_limit(PROGRAM_SECONDS_MAX);
+    report(t->options, &t->program, t->verdict == VERDICT_CRASH);
+    return 0;
+}
+
+/* A program that has failed: `vm` shows how, or is NULL if an engine has crashed. */
+static void examine(const struct options *o, u64 number, struct vm *vm[2])
+{
+    struct trial t = {.options = o, .verdict = vm ? VERDICT_DISAGREE : VERDICT_CRASH};
+    program_generate(&t.program, program_seed(o, number));
+    printf("%s and %s %s: --seed %" PRIu64 " --program %" PRIu64 "\n", o->engines[0]->name, o->engines[1]->name,
+           vm ? "differ" : "crash or do not end", o->seed, number);
+    if (!is_wanted(&t, &t.program)) {
+        examine_history(&t, number, vm);
+        return;
+    }
+    if (o->shrink)
+        shrink(&t.program, is_wanted, &t);
+    (void)apart_run(work_report, &t); /* whoever looks closer may crash, too */
 }
 
 /* True if the engines agree. */
 static bool run_program(const struct options *o, struct pair_pool *pool, u64 number)
 {
     struct program p;
+    struct vm *vm[2];
     program_generate(&p, program_seed(o, number));
     if (o->show) {
-        print_circumstances(&p);
-        print_code(&p);
+        program_print(&p);
+        fflush(stdout);
     }
-    struct vm *vm[2];
     struct pair_setup setup = setup_for(o, &p);
     setup.pool = pool;
-    if (pair_run(&setup, vm).result != PAIR_DISAGREE)
-        return true;
-    printf("%s and %s differ: --seed %" PRIu64 " --program %" PRIu64 "\n", o->engines[0]->name, o->engines[1]->name,
-           o->seed, number);
-    fflush(stdout);
-    if (!fails((void *)o, &p)) {
-        report_history(&p, vm);
+    apart_limit(PROGRAM_SECONDS_MAX);
+    enum pair_result result = pair_run(&setup, vm).result;
+    if (result == PAIR_DISAGREE)
+        examine(o, number, vm);
+    return result != PAIR_DISAGREE;
+}
+
+/* How far the search is; shared with the process that does it. */
+struct progress {
+    u64 next, bad;
+};
+
+static bool goes_on(const struct options *o, const struct progress *at, u64 begin)
+{
+    if (at->bad && !o->keep_going)
         return false;
-    }
-    if (o->shrink)
-        shrink(&p, fails, (void *)o);
-    report(o, &p);
-    fflush(stdout);
-    return false;
+    if (o->program != NO_PROGRAM)
+        return at->next == o->program;
+    return o->programs ? at->next < o->programs : (double)(host_nanoseconds() - begin) < o->seconds * 1e9;
+}
+
+struct search {
+    const struct options *options;
+    struct progress *at;
+    u64 begin;
+};
+
+static int work_search(void *context)
+{
+    static struct pair_pool pool;
+    const struct search *s = context;
+    for (; goes_on(s->options, s->at, s->begin); s->at->next++)
+        s->at->bad += !run_program(s->options, &pool, s->at->next);
+    pair_pool_destroy(&pool);
+    return 0;
 }
 
 static int search(const struct options *o)
 {
-    static struct pair_pool pool;
-    u64 begin = host_nanoseconds(), bad = 0, n = 0;
-    if (o->program != NO_PROGRAM) {
-        bool good = run_program(o, &pool, o->program);
-        pair_pool_destroy(&pool);
-        return !good;
-    }
-    for (; o->programs ? n < o->programs : (double)(host_nanoseconds() - begin) < o->seconds * 1e9; n++) {
-        bad += !run_program(o, &pool, n);
-        if (bad && !o->keep_going)
+    struct search s = {.options = o, .at = apart_shared(sizeof *s.at), .begin = host_nanoseconds()};
+    if (!s.at)
+        usage("the host gives no memory");
+    s.at->next = o->program != NO_PROGRAM ? o->program : 0;
+    while (goes_on(o, s.at, s.begin)) {
+        int result = apart_run(work_search, &s);
+        if (result == APART_NO_PROCESS)
+            usage("the host gives no process");
+        if (result != APART_CRASHED)
             break;
+        s.at->bad++;
+        examine(o, s.at->next++, NULL);
     }
-    printf("%" PRIu64 " programs on %s and %s, seed %" PRIu64 ": %" PRIu64 " differ\n", n, o->engines[0]->name,
-           o->engines[1]->name, o->seed, bad);
-    pair_pool_destroy(&pool);
-    return bad != 0;
+    printf("%" PRIu64 " programs on %s and %s, seed %" PRIu64 ": %" PRIu64 " fail\n", s.at->next, o->engines[0]->name,
+           o->engines[1]->name, o->seed, s.at->bad);
+    return s.at->bad != 0;
+}
+
+static int coverage(const struct options *o)
+{
+    static struct coverage c;
+    unsigned executed = 0;
+    for (u64 n = 0; n < o->coverage; n++) {
+        struct program p;
+        program_generate(&p, program_seed(o, n));
+        coverage_add(&c, o->engines[0], &p);
+    }
+    for (unsigned row = 1; row < isa_row_count; row++) {
+        printf("%10" PRIu64 "  row %u: %s", c.executed[row], row, isa_rows[row].mnemonic);
+        for (unsigned n = 0; n < ISA_OPERANDS && isa_rows[row].operands[n]; n++)
+            printf("%s %s", n ? "," : "", isa_operands[isa_rows[row].operands[n]].text);
+        printf("\n");
+        executed += c.executed[row] != 0;
+    }
+    printf("%u of %u rows executed; %" PRIu64 " instructions, %" PRIu64 " faults\n", executed, isa_row_count - 1,
+           c.instructions, c.faults);
+    return 0;
 }
 
 static void choose_engines(struct options *o, const char *text)
@@ -290,6 +382,8 @@ static void take_value(struct options *o, const char *word, const char *value)
         o->programs = strtoull(value, NULL, 0);
     else if (!strcmp(word, "--seed"))
         o->seed = strtoull(value, NULL, 0);
+    else if (!strcmp(word, "--coverage"))
+        o->coverage = strtoull(value, NULL, 0);
     else if (!strcmp(word, "--program"))
         o->program = strtoull(value, NULL, 0);
     else
@@ -316,5 +410,5 @@ int main(int argc, char **argv)
         take_value(&o, argv[n], argv[n + 1]);
         n++;
     }
-    return search(&o);
+    return o.coverage ? coverage(&o) : search(&o);
 }

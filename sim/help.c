@@ -128,10 +128,9 @@ void help_verify(FILE *to)
 {
     fprintf(to, "Usage: reprise verify --engines A,B --kernel FILE [OPTIONS]\n");
     help_options(to, verify_options_table, verify_options_count, NULL);
-    fprintf(to, "\nOptions of `reprise run` say what to boot and when to stop; those that make no sense here are:");
+    fprintf(to, "\nOptions of `reprise run` say what to boot and when to stop. Those that verify does not take:\n");
     for (const char *const *name = verify_option_set.without; *name; name++)
-        fprintf(to, " --%s", *name);
-    fprintf(to, "\n");
+        fprintf(to, "  --%s\n", *name);
     put_exit_codes(to);
 }
 

@@ -4,6 +4,7 @@
 #include "sim/help.h"
 #include "sim/host_linux.h"
 #include "sim/verify_base.h"
+#include "sim/verify_crash.h"
 #include "sim/verify_options.h"
 #include "sim/verify_report.h"
 #include "sim/verify_search.h"
@@ -120,6 +121,7 @@ static int verify(struct verifier *v)
 {
     char message[IMAGES_MESSAGE_MAX];
     const struct verify_options *o = &v->options;
+    verify_crash_watch(&v->pair);
     if (!verify_pair_create(&v->pair, o->engines, &o->run, true, message))
         return complain(EXIT_USAGE, message);
     if (!verify_base_create(&v->base, v->pair.vm[0])) {

@@ -21,7 +21,11 @@ const struct option verify_options_table[] = {
 };
 const unsigned verify_options_count = ARRAY_LEN(verify_options_table);
 
-static const char *const without[] = {"engine", "clock", "stats", "trace", "serial", "debug-console", NULL};
+/* Both machines get no input, record nothing, and wait for nobody. */
+static const char *const without[] = {
+    "engine", "clock", "stats", "trace", "serial", "debug-console", "record", "no-record", "embed", "checkpoint", "gdb",
+    NULL,
+};
 
 const struct option_set verify_option_set = {
     .verb = "verify",
@@ -43,7 +47,7 @@ static bool parse_engines(struct verify_options *o, char *message)
 {
     size_t first = o->engines_text ? strcspn(o->engines_text, ",") : 0;
     if (!first || !o->engines_text[first]) {
-        snprintf(message, MESSAGE_MAX, "give two engines to compare, for example --engines interp,interp");
+        snprintf(message, MESSAGE_MAX, "two engines to compare are missing; write for example --engines interp,sbe");
         return false;
     }
     const char *second = o->engines_text + first + 1;
@@ -57,8 +61,8 @@ static bool parse_every(struct verify_options *o, char *message)
     if (!strcmp(o->every, "block"))
         o->grain.kind = GRAIN_BLOCK;
     else if (strcmp(o->every, "insn") && !options_parse_count(o->every, &o->grain.count)) {
-        snprintf(message, MESSAGE_MAX, "--every: \"%.80s\" is not insn, block or a number of at least 1, like 1M",
-                 o->every);
+        snprintf(message, MESSAGE_MAX, "--every: \"%.80s\" is neither insn nor block nor a number of at least 1; write "
+                 "for example --every 1M", o->every);
         return false;
     }
     return true;

@@ -150,6 +150,7 @@ enum pair_state verify_pair_run(struct verify_pair *p, u64 until, const struct g
     while (verify_pair_icount(p) < until) {
         if (!run_both(p, next_cut(p, until, grain)))
             return host_stop_requested() ? PAIR_ENDED : PAIR_DIFFERS;
+        p->same_at = verify_pair_icount(p);
         if (!go_on(p))
             return PAIR_ENDED;
     }

@@ -32,7 +32,7 @@ struct verify_pair {
     struct vm *vm[2];
     const struct run_options *options;
     enum vm_stop stop[2];
-    u64 cut; /* icount to which both were sent last */
+    u64 same_at, cut; /* icount of the last cut at which both were the same; icount to which both were sent last */
     u64 cuts;
     unsigned resets;
     struct console_record console;

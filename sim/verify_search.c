@@ -170,7 +170,7 @@ static void collect_window(const struct trial *t, struct verify_divergence *d)
 
 /* ---- The search --------------------------------------------------------------------------------- */
 
-/* Halves [same, differs) until it is one instruction. `p` is the trial that showed the difference, now and at the end. */
+/* Halves [same, differs) down to one instruction. `p` is the trial that shows the difference, now and at the end. */
 static bool narrow(const struct trial *t, u64 same, u64 differs, struct verify_divergence *d, struct verify_pair *p)
 {
     while (differs - same > 1 && !host_stop_requested()) {

@@ -1,5 +1,5 @@
-/* From "different somewhere in these millions of instructions" to the first one: the guest is deterministic, so it can be
- * run again, as often as need be, to any point in between. */
+/* From "different somewhere in these millions of instructions" to the first one: the guest is deterministic, so it can
+ * be run again, as often as need be, to any point in between. */
 #ifndef REPRISE_SIM_VERIFY_SEARCH_H
 #define REPRISE_SIM_VERIFY_SEARCH_H
 

@@ -203,6 +203,32 @@ test_trace() {
     [ "$(grep state_hash plain.json)" = "$(grep state_hash traced.json)" ] || fail 'tracing changes the guest'
 }
 
+test_verify() {
+    local json
+    refused 'two engines' verify --kernel exit5
+    refused 'two engines' verify --engines interp --kernel exit5
+    refused 'no engine "b"' verify --engines interp,b --kernel exit5
+    refused 'neither insn nor block' verify --engines interp,interp --every blcok --kernel exit5
+    refused 'unknown option --engine;' verify --engine interp --kernel exit5
+    refused 'nothing to boot' verify --engines interp,interp
+    refused 'nothere' verify --engines interp,interp --kernel nothere
+    run 0 verify --engines interp,interp --every insn --kernel hello --debug-exit
+    grep -q '^hi$' out && [ "$(wc -l < out)" -eq 1 ] || fail 'the output of one machine was not shown once'
+    grep -q 'interp and interp agree for [0-9]* instructions.*debug-exit' err || fail 'no verdict'
+    run 0 verify --engines interp,interp --kernel resets --debug-exit
+    run 0 verify --engines interp,interp --kernel forever --max-insns 1M
+    grep -q 'agree for 1000000 instructions.*--max-insns' err || fail 'not as far as asked'
+    run 6 verify --engines interp,interp --kernel forever --timeout 0.5
+    run 0 verify --engines interp,interp --kernel triple --json
+    grep -q '"agree": true' out && grep -q '"stop": "triple-fault"' out || fail 'no JSON on stdout'
+    [ ! -s err ] || fail 'text beside the JSON'
+    run 0 verify --help
+    cp out help.txt
+    run 0 help verify
+    cmp -s out help.txt || fail '`verify --help` and `help verify` differ'
+    awk 'length > 100 { exit 1 }' help.txt || fail 'help has lines that are too long'
+}
+
 test_help() {
     local word
     run 0 --help

@@ -8,9 +8,12 @@ if(TARGET reprise)
   add_dependencies(sliced_run isa_index)
 
   function(determinism_test name image)
-    add_test(NAME determinism.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/determinism_test.sh $<TARGET_FILE:reprise>
-      $<TARGET_FILE:sliced_run> "${REPRISE_SANITIZED_BUILD}" ${image} ${ARGN})
-    set_tests_properties(determinism.${name} PROPERTIES TIMEOUT 600)
+    foreach(engine ${REPRISE_ENGINES})
+      engine_prefix(${engine} prefix)
+      add_test(NAME determinism.${prefix}${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/determinism_test.sh
+        $<TARGET_FILE:reprise> $<TARGET_FILE:sliced_run> "${REPRISE_SANITIZED_BUILD}" ${image} --engine ${engine} ${ARGN})
+      set_tests_properties(determinism.${prefix}${name} PROPERTIES TIMEOUT 600)
+    endforeach()
   endfunction()
 
   get_property(suites DIRECTORY ${CMAKE_SOURCE_DIR}/guests PROPERTY GUEST_SUITES)

@@ -6,6 +6,8 @@
  *            fault that stepping hides
  *   warm     like `register`, but only in a machine that has run from power-on: a fault of something cached
  *   count    an instruction is counted but not executed
+ *   crash    the engine ends the process by an undefined instruction
+ *   stale    like `register`, but only in a machine whose time has begun a second time: a fault of something kept
  *   else     the mnemonic of an instruction that leaves CF wrong, each time from ICOUNT on */
 #include "core/vm.h"
 #include "sbe/decode.h"
@@ -59,6 +61,12 @@ static void wrong_memory(struct vcpu *v) { *physmem_pointer(&v->vm->memory, gpa(
 static void wrong_msr(struct vcpu *v) { v->cpu.tsc_aux ^= 1; }
 static void wrong_count(struct vcpu *v) { v->cpu.icount++; }
 
+static void wrong_everything(struct vcpu *v)
+{
+    (void)v;
+    __builtin_trap();
+}
+
 static void wrong_sse(struct vcpu *v)
 {
     fpu_park(v);
@@ -67,7 +75,8 @@ static void wrong_sse(struct vcpu *v)
 
 static const struct state_fault state_faults[] = {
     {"register", wrong_register}, {"warm", wrong_register}, {"block", wrong_register}, {"flag", wrong_flag},
-    {"sse", wrong_sse}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr}, {"count", wrong_count},
+    {"sse", wrong_sse}, {"stale", wrong_register}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr}, {"count", wrong_count},
+    {"crash", wrong_everything},
 };
 
 /* NULL: it is a mnemonic. */
@@ -97,6 +106,7 @@ static void run_wrong(struct vcpu *v, const struct fault *f)
         bool wrong = icount >= f->at && next_is(v, f->kind);
         v->stop_at = icount + 1;
         engine_interp.run(v);
+        fpu_park(v); /* what follows is host code */
         if (wrong)
             v->cpu.aflags ^= FLAG_CF;
         if (v->stop_at != icount + 1)
@@ -104,19 +114,37 @@ static void run_wrong(struct vcpu *v, const struct fault *f)
     }
 }
 
+/* How often this machine has run from its power-on; counted when it does. */
+static unsigned lives(const struct vcpu *v)
+{
+    static struct {
+        const struct vcpu *v;
+        unsigned lives;
+    } seen[64];
+    unsigned n = 0;
+    while (n < ARRAY_LEN(seen) - 1 && seen[n].v && seen[n].v != v)
+        n++;
+    seen[n].v = v;
+    seen[n].lives += v->cpu.icount == 0;
+    return seen[n].lives;
+}
+
+static bool applies(const struct fault *f, unsigned life)
+{
+    return strcmp(f->kind, "warm") ? strcmp(f->kind, "stale") || life > 1 : life > 0;
+}
+
 static void faulty_run(struct vcpu *v)
 {
-    static const struct vcpu *cold_start[64];
     struct fault f;
     struct cpu *c = &v->cpu;
     u64 begin = c->icount;
-    if (begin == 0)
-        cold_start[v->index] = v;
+    unsigned life = lives(v);
     if (planted(&f) && !state_fault(f.kind)) {
         run_wrong(v, &f);
         return;
     }
-    if (!planted(&f) || begin > f.at || v->stop_at <= f.at || (!strcmp(f.kind, "warm") && cold_start[v->index] != v)) {
+    if (!planted(&f) || begin > f.at || v->stop_at <= f.at || !applies(&f, life)) {
         engine_interp.run(v);
         return;
     }
@@ -138,12 +166,22 @@ static void faulty_run(struct vcpu *v)
 static enum status faulty_create(struct vcpu *v) { return engine_interp.create(v); }
 static void faulty_destroy(struct vcpu *v) { engine_interp.destroy(v); }
 
+/* It translates nothing, but can show what the report does with it. */
+static bool faulty_explain(struct vcpu *v, u64 rip, struct engine_code *code)
+{
+    static const u8 host[] = {0x48, 0x89, 0xd8, 0x90, 0xc3}; /* mov %rbx,%rax; nop; ret */
+    (void)v;
+    *code = (struct engine_code){.host = host, .bytes = sizeof host, .rip = rip, .insns = 2, .start = {0, 3}};
+    return true;
+}
+
 static const struct engine engine_faulty = {
     .name = "faulty",
     .summary = "the interpreter with a planted fault",
     .create = faulty_create,
     .destroy = faulty_destroy,
     .run = faulty_run,
+    .explain = faulty_explain,
 };
 
 const struct engine *engine_at(unsigned n) { return n == 0 ? &engine_interp : n == 1 ? &engine_faulty : NULL; }

@@ -21,10 +21,10 @@ if [ "$kind" = warm ]; then
 else
     ! grep -q "$depends" "$work/report" || fail "seen only from power-on"
 fi
+grep -q '^translation by faulty of 2 instructions' "$work/report" && grep -q ' ret *$' "$work/report" ||
+    fail "the engine's own code is not shown"
 REPRISE_FAULT=$kind@$icount "$program" verify --engines interp,faulty "${options[@]}" --json >"$work/json" \
     2>"$work/report"
 [ $? = 16 ] || fail "another exit code with --json"
-python3 -c 'import json, sys
-r = json.load(open(sys.argv[1]))
-sys.exit(r["agree"] or r["equal_at"] != int(sys.argv[2]) or not (r["registers"] or r["memory"]))' \
-    "$work/json" "$found" || { cat "$work/json"; fail "the JSON says something else"; }
+grep -q '"agree": false' "$work/json" && grep -q "\"equal_at\": $found," "$work/json" &&
+    grep -q '{"name": \|{"address": ' "$work/json" || { cat "$work/json"; fail "the JSON says something else"; }
