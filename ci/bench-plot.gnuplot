@@ -14,7 +14,7 @@ set style data histogram
 set style histogram clustered gap 1.4
 set style fill solid 0.95 noborder
 set boxwidth 0.95
-set xtics scale 0
+set xtics scale 0 rotate by -25 font "sans-serif,11"
 title_of(panel) = \
     panel eq "hot" ? "The same machine code: time relative to the processor itself (shorter is better)" : \
     panel eq "events" ? "What kernels do often: nanoseconds each" : "Debian: seconds"
@@ -28,7 +28,8 @@ do for [p = 1:count] {
     colours = value(panel.'_colours')
     set title title_of(panel) textcolor rgb grey
     set ylabel label_of(panel)." (log scale)" textcolor rgb grey
-    if (panel eq "linux") { set xtics rotate by -30 } else { set xtics norotate }
+    if (panel eq "hot") { set yrange [0.5:*]; set arrow 1 from graph 0,first 1 to graph 1,first 1 nohead lc rgb grey
+    } else { set yrange [*:*]; unset arrow }
     plot for [i = 1:words(engines)] folder.'/'.panel.'.dat' using (column(i + 1)):xtic(1) \
         title name_of(word(engines, i)) lc rgb word(colours, i)
 }

@@ -15,7 +15,7 @@ packages_guests=(cpio xz-utils zstd)
 packages_bench=(gcc-multilib qemu-system-x86 bochs bochsbios vgabios bochs-term libunicorn-dev gnuplot-nox python3 grub-pc-bin
                 grub-common xorriso mtools)
 packages_test=(libcmocka-dev gdb libunicorn-dev qemu-system-x86 bochs bochsbios vgabios bochs-term grub-pc-bin grub-common
-               xorriso mtools acpica-tools man-db gcc-multilib)
+               xorriso mtools acpica-tools man-db gcc-multilib python3)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"
