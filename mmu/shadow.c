@@ -116,12 +116,16 @@ static struct found walk_shadow(struct shadow *s, u32 root, u64 linear, enum acc
         any |= *entry;
         page = level ? shadow_child(s, *entry) : 0;
     }
+    bool write = access == ACCESS_WRITE;
     struct found found = {.writable = all & SHADOW_WRITABLE, .frame = shadow_entry_frame(*path[0])};
-    found.traced = access == ACCESS_WRITE && (*path[0] & SHADOW_TRACED);
-    found.mapped = access == ACCESS_WRITE ? found.writable : access == ACCESS_READ || !(any & SHADOW_NX);
-    for (unsigned level = 0; found.mapped && level < SHADOW_LEVELS; level++)
-        if (!(*path[level] & SHADOW_ACCESSED) || (access == ACCESS_WRITE && level == 0))
-            shadow_entry_touch(path[level], access == ACCESS_WRITE && level == 0);
+    found.traced = write && (*path[0] & SHADOW_TRACED);
+    found.mapped = write ? found.writable : access == ACCESS_READ || !(any & SHADOW_NX);
+    if (!found.mapped)
+        return found;
+    for (unsigned level = 0; level < SHADOW_LEVELS && !(all & SHADOW_ACCESSED); level++)
+        shadow_entry_touch(path[level], false);
+    if (write)
+        shadow_entry_touch(path[0], true);
     return found;
 }
 

@@ -133,8 +133,8 @@ static struct shadow_request request_for(const struct fill *f, unsigned level)
     };
 }
 
-/* The page that entry e names, after making it name the right one; 0 if there is no room. What derives from guest tables
- * is the right one if it is there at all. */
+/* The page that entry e names, after making it name the right one; 0 if there is no room. What derives from guest
+ * tables is the right one if it is there at all. */
 static u32 descend(struct fill *f, u32 e, unsigned level)
 {
     struct shadow *s = f->s;
