@@ -29,6 +29,7 @@ enum status shadow_create(struct vm *vm, const struct shadow_config *config, con
     s->spaces = config->spaces;
     s->frames = vm->memory.size >> PAGE_SHIFT;
     s->frame = vm->memory.frames;
+    s->chaos = vm->config.chaos;
     if (listener)
         s->listener = *listener;
     s->writers = host_alloc(writers_bytes(s));
@@ -75,10 +76,22 @@ void shadow_reset(struct vm *vm)
 void shadow_disturb(struct vm *vm, u64 random)
 {
     struct shadow *s = vm->shadow;
-    u32 n = 1 + (u32)(random % (s->pool.capacity - 1));
+    u32 n = (u32)(random % s->pool.capacity);
     shadow_begin(s);
-    if (s->pool.pages[n].used)
-        shadow_drop_page(vm, n);
+    if (!s->pool.in_use)
+        return;
+    while (!s->pool.pages[n].used)
+        n = n + 1 < s->pool.capacity ? n + 1 : 1;
+    shadow_drop_page(vm, n);
+}
+
+/* One miss in 32, at random. */
+static void cause_chaos(struct vm *vm)
+{
+    struct shadow *s = vm->shadow;
+    s->chaos = s->chaos * 6364136223846793005u + 1442695040888963407u;
+    if (s->chaos >> 59 == 0)
+        shadow_disturb(vm, s->chaos >> 20);
 }
 
 const struct shadow_stats *shadow_statistics(const struct vm *vm) { return &vm->shadow->stats; }
@@ -157,6 +170,8 @@ struct shadow_translation shadow_translate(struct vcpu *v, u64 linear, enum acce
 {
     struct shadow *s = v->vm->shadow;
     enum tlb_rights view = view_of(access, rights);
+    if (s->chaos)
+        cause_chaos(v->vm);
     if (s->space[s->current[v->index]].key.format != SHADOW_4LEVEL)
         linear = (u32)linear;
     struct found found = look_up(v, linear, access, view);

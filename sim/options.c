@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *choice_chaos(unsigned n) { return n == 0 ? "tlb" : NULL; }
 static const char *choice_engine(unsigned n) { return engine_at(n) ? engine_at(n)->name : NULL; }
 static const char *choice_cpu(unsigned n) { return n < cpu_model_count ? cpu_models[n].name : NULL; }
 static const char *choice_reset(unsigned n) { return n == 0 ? "reload" : n == 1 ? "exit" : NULL; }
@@ -72,6 +73,9 @@ const struct option run_options_table[] = {
     {"gdb", 0, OPTION_TEXT, FIELD(gdb), "PORT|unix:PATH", NULL, "Debugging",
      "Wait for gdb before the first instruction, on a TCP port of this host or a socket in the file system. In gdb: "
      "`target remote localhost:PORT`, then for example `break *0x7c00`, `continue`, `monitor help`.", NULL},
+    {"chaos", 0, OPTION_CHOICE, FIELD(chaos), "tlb", NULL, "Debugging",
+     "Disturb our own workings at random, as the guest must not notice: `tlb` throws shadow page tables away (engines "
+     "that have them).", choice_chaos},
 };
 const unsigned run_options_count = ARRAY_LEN(run_options_table);
 
