@@ -40,7 +40,7 @@ struct shadow_listener {
 };
 
 struct shadow_stats {
-    u64 misses, walks, fills, traced_writes, dropped_pages, evictions, spaces, uncached;
+    u64 misses, fills, traced_writes, dropped_pages, evictions, spaces, uncached;
 };
 
 /* Creates vm->shadow. `listener` may be NULL; it is copied. STATUS_BAD_ARGUMENT: capacities out of range. */
