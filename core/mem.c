@@ -1,14 +1,47 @@
 #include "core/mem.h"
 
+typedef unsigned long long __attribute__((may_alias, aligned(1))) eight;
+typedef unsigned __attribute__((may_alias, aligned(1))) four;
+
+/* Guest operands are small, and REP has a start-up time: both ends, which may overlap, are read before either is
+ * written. */
+static void copy_small(void *to, const void *from, size_t bytes)
+{
+    char *d = to;
+    const char *s = from;
+    if (bytes >= 8) {
+        eight first = *(const eight *)s, last = *(const eight *)(s + bytes - 8);
+        *(eight *)d = first;
+        *(eight *)(d + bytes - 8) = last;
+    } else if (bytes >= 4) {
+        four first = *(const four *)s, last = *(const four *)(s + bytes - 4);
+        *(four *)d = first;
+        *(four *)(d + bytes - 4) = last;
+    } else if (bytes) {
+        char first = s[0], middle = s[bytes / 2], last = s[bytes - 1];
+        d[0] = first;
+        d[bytes / 2] = middle;
+        d[bytes - 1] = last;
+    }
+}
+
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
     void *d = to;
+    if (bytes <= 16) {
+        copy_small(to, from, bytes);
+        return to;
+    }
     __asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(bytes) : : "memory");
     return to;
 }
 
 void *memmove(void *to, const void *from, size_t bytes)
 {
+    if (bytes <= 16) {
+        copy_small(to, from, bytes);
+        return to;
+    }
     if ((size_t)((char *)to - (const char *)from) >= bytes)
         return memcpy(to, from, bytes);
     char *d = (char *)to + bytes - 1;

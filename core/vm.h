@@ -22,6 +22,7 @@ struct vm_config {
     const struct cpu_model *model; /* core/cpuid.h */
     const struct engine *engine;
     bool debug_exit; /* isa-debug-exit at 0xF4 present */
+    u64 chaos; /* seed of shadow tables that go at random (mmu/shadow.h); 0: none. The guest cannot tell */
     u64 rtc_start;   /* seconds since 1970 at power-up; part of the initial state, never the host's clock by itself */
 };
 

@@ -124,8 +124,9 @@ void tlb_flush(struct vcpu *v);
  * accesses must be seen (breakpoints, write tracking). */
 void tlb_forget(struct vcpu *v);
 
-/* For the guest's changes of CR0, CR3, CR4, EFER and the PDPTEs, and for INVLPG. O(1). */
+/* For the guest's changes of CR0, CR3, CR4, EFER and the PDPTEs; for its INVLPG. O(1). */
 void tlb_invalidate(struct vcpu *v);
+void tlb_invalidate_page(struct vcpu *v);
 
 /* Makes the TLBs of vm use shadow tables (mmu/shadow.h) from now on; shadow_destroy() ends it. */
 struct shadow_config;

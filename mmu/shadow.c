@@ -29,6 +29,7 @@ enum status shadow_create(struct vm *vm, const struct shadow_config *config, con
     s->spaces = config->spaces;
     s->frames = vm->memory.size >> PAGE_SHIFT;
     s->frame = vm->memory.frames;
+    s->chaos = vm->config.chaos;
     if (listener)
         s->listener = *listener;
     s->writers = host_alloc(writers_bytes(s));
@@ -75,10 +76,22 @@ void shadow_reset(struct vm *vm)
 void shadow_disturb(struct vm *vm, u64 random)
 {
     struct shadow *s = vm->shadow;
-    u32 n = 1 + (u32)(random % (s->pool.capacity - 1));
+    u32 n = (u32)(random % s->pool.capacity);
     shadow_begin(s);
-    if (s->pool.pages[n].used)
-        shadow_drop_page(vm, n);
+    if (!s->pool.in_use)
+        return;
+    while (!s->pool.pages[n].used)
+        n = n + 1 < s->pool.capacity ? n + 1 : 1;
+    shadow_drop_page(vm, n);
+}
+
+/* One miss in 32, at random. */
+static void cause_chaos(struct vm *vm)
+{
+    struct shadow *s = vm->shadow;
+    s->chaos = s->chaos * 6364136223846793005u + 1442695040888963407u;
+    if (s->chaos >> 59 == 0)
+        shadow_disturb(vm, s->chaos >> 20);
 }
 
 const struct shadow_stats *shadow_statistics(const struct vm *vm) { return &vm->shadow->stats; }
@@ -116,12 +129,16 @@ static struct found walk_shadow(struct shadow *s, u32 root, u64 linear, enum acc
         any |= *entry;
         page = level ? shadow_child(s, *entry) : 0;
     }
+    bool write = access == ACCESS_WRITE;
     struct found found = {.writable = all & SHADOW_WRITABLE, .frame = shadow_entry_frame(*path[0])};
-    found.traced = access == ACCESS_WRITE && (*path[0] & SHADOW_TRACED);
-    found.mapped = access == ACCESS_WRITE ? found.writable : access == ACCESS_READ || !(any & SHADOW_NX);
-    for (unsigned level = 0; found.mapped && level < SHADOW_LEVELS; level++)
-        if (!(*path[level] & SHADOW_ACCESSED) || (access == ACCESS_WRITE && level == 0))
-            shadow_entry_touch(path[level], access == ACCESS_WRITE && level == 0);
+    found.traced = write && (*path[0] & SHADOW_TRACED);
+    found.mapped = write ? found.writable : access == ACCESS_READ || !(any & SHADOW_NX);
+    if (!found.mapped)
+        return found;
+    for (unsigned level = 0; level < SHADOW_LEVELS && !(all & SHADOW_ACCESSED); level++)
+        shadow_entry_touch(path[level], false);
+    if (write)
+        shadow_entry_touch(path[0], true);
     return found;
 }
 
@@ -153,6 +170,8 @@ struct shadow_translation shadow_translate(struct vcpu *v, u64 linear, enum acce
 {
     struct shadow *s = v->vm->shadow;
     enum tlb_rights view = view_of(access, rights);
+    if (s->chaos)
+        cause_chaos(v->vm);
     if (s->space[s->current[v->index]].key.format != SHADOW_4LEVEL)
         linear = (u32)linear;
     struct found found = look_up(v, linear, access, view);

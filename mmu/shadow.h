@@ -40,7 +40,7 @@ struct shadow_listener {
 };
 
 struct shadow_stats {
-    u64 misses, walks, fills, traced_writes, dropped_pages, evictions, spaces, uncached;
+    u64 misses, fills, traced_writes, dropped_pages, evictions, spaces, uncached;
 };
 
 /* Creates vm->shadow. `listener` may be NULL; it is copied. STATUS_BAD_ARGUMENT: capacities out of range. */
@@ -74,7 +74,8 @@ void shadow_ram_marked(struct vm *vm, u64 offset);
 /* The RAM page at `offset` has become watched: no direct writes any more. */
 void shadow_ram_watched(struct vm *vm, u64 offset);
 
-/* Drops one page of shadow tables, chosen by `random`: has no effect that a guest can see. For tests and chaos. */
+/* Drops a page of shadow tables, chosen by `random`: has no effect that a guest can see. For tests, and done now and
+ * then if vm_config.chaos is set. */
 void shadow_disturb(struct vm *vm, u64 random);
 
 const struct shadow_stats *shadow_statistics(const struct vm *vm);

@@ -84,6 +84,13 @@ static u32 take_page(struct fill *f, struct shadow_key key)
     return shadow_pool_take(&s->pool, key);
 }
 
+static u32 use_page(struct shadow *s, u32 n)
+{
+    s->pool.pages[n].pin = s->pin;
+    s->pool.pages[n].referenced = true;
+    return n;
+}
+
 static u32 get_page(struct fill *f, struct shadow_key key)
 {
     struct shadow *s = f->s;
@@ -93,9 +100,7 @@ static u32 get_page(struct fill *f, struct shadow_key key)
         if (n && shadow_key_traced(key))
             phys_watch_shadow(f->v->vm, gpa(key.base));
     }
-    s->pool.pages[n].pin = s->pin;
-    s->pool.pages[n].referenced = true;
-    return n;
+    return use_page(s, n);
 }
 
 static u32 get_root(struct fill *f)
@@ -106,9 +111,7 @@ static u32 get_root(struct fill *f)
         *root = get_page(f, key_of(f, SHADOW_LEVELS - 1));
         s->pool.pages[*root].roots[f->view] |= *root ? 1ull << number : 0;
     }
-    s->pool.pages[*root].pin = s->pin;
-    s->pool.pages[*root].referenced = true;
-    return *root;
+    return use_page(s, *root);
 }
 
 static struct shadow_request request_for(const struct fill *f, unsigned level)
@@ -130,11 +133,14 @@ static struct shadow_request request_for(const struct fill *f, unsigned level)
     };
 }
 
-/* The page that entry e names, after making it name the right one; 0 if there is no room. */
+/* The page that entry e names, after making it name the right one; 0 if there is no room. What derives from guest
+ * tables is the right one if it is there at all. */
 static u32 descend(struct fill *f, u32 e, unsigned level)
 {
     struct shadow *s = f->s;
     u64 *entry = shadow_at(s, e);
+    if (*entry && !is_direct(f, level - 1))
+        return use_page(s, shadow_child(s, *entry));
     struct shadow_key key = key_of(f, level - 1);
     u32 child = get_page(f, key);
     if (!child || (*entry && shadow_child(s, *entry) == child))

@@ -78,6 +78,9 @@ bool shadow_select(struct vcpu *v)
 {
     struct shadow *s = v->vm->shadow;
     struct shadow_space_key key = key_now(&v->cpu);
+    const struct shadow_space *now = &s->space[s->current[v->index]];
+    if (now->used && now->serial == s->selected[v->index] && same_key(&now->key, &key))
+        return false;
     unsigned n = 0;
     while (n < s->spaces && !(s->space[n].used && same_key(&s->space[n].key, &key)))
         n++;
@@ -89,8 +92,7 @@ bool shadow_select(struct vcpu *v)
         s->stats.spaces++;
     }
     s->space[n].stamp = ++s->stamp;
-    bool other = n != s->current[v->index] || s->space[n].serial != s->selected[v->index];
     s->current[v->index] = n;
     s->selected[v->index] = s->space[n].serial;
-    return other;
+    return true;
 }

@@ -53,6 +53,12 @@ void tlb_invalidate(struct vcpu *v)
     }
 }
 
+void tlb_invalidate_page(struct vcpu *v)
+{
+    if (!v->vm->shadow)
+        tlb_flush(v);
+}
+
 void tlb_update_rights(struct vcpu *v)
 {
     const struct cpu *c = &v->cpu;
@@ -82,6 +88,15 @@ static void drop_page(struct tlb *t, u64 linear, bool writes_only)
     }
 }
 
+/* May instructions have been fetched from there? Where code is cached we know; besides, there is the page that the
+ * current one came from, whose code may have been written a moment ago. */
+static bool concerns_code(const struct vcpu *v, const struct shadow_drop *what)
+{
+    u64 linear = v->cpu.seg[SEG_CS].base + v->cpu.rip;
+    linear = v->mode == CODE_64 ? v->cpu.rip : (u32)linear;
+    return what->code || (linear & ~(u64)PAGE_MASK) - what->linear < what->pages << PAGE_SHIFT;
+}
+
 static void drop_entries(struct vcpu *v, const struct shadow_drop *what)
 {
     if (what->pages > DROPPED_PAGES) {
@@ -90,12 +105,11 @@ static void drop_entries(struct vcpu *v, const struct shadow_drop *what)
         for (u64 n = 0; n < what->pages; n++)
             drop_page(&v->tlb, what->linear + n * PAGE_SIZE, what->writes_only);
     }
-    if (what->writes_only)
+    if (what->writes_only || !concerns_code(v, what))
         return;
     v->tlb.fetches++;
-    if (what->code)
-        v->vm->memory.epoch++;
-    vcpu_kick(v); /* the instruction that is executing may use what has changed: it is cut here if it repeats */
+    v->vm->memory.epoch++;
+    vcpu_kick(v); /* the instruction that is executing may be what has changed: it is cut here if it repeats */
 }
 
 static void shadow_dropped(void *self, const struct shadow_drop *what)

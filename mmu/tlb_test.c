@@ -106,7 +106,7 @@ static void a_written_entry_drops_its_page_everywhere(void **state)
     read_and_write(0x31000);
     v->stop_at = 1000;
     phys_write(&m->vm, gpa(TABLE + 8 * 0x30), &entry, 8);
-    assert_int_equal(v->stop_at, 0);
+    assert_int_equal(v->stop_at, 1000); /* nothing to do with what is executing */
     assert_int_equal(slot(0x30000, MEMTABLE_READ) | slot(0x30000, MEMTABLE_WRITE), 0);
     misses = m->vm.stats.tlb_misses;
     read_and_write(0x31000);
@@ -136,8 +136,26 @@ static void code_is_not_written_directly(void **state)
     assert_int_equal(physmem_frame(&m->vm.memory, gpa(PAGE_A))->code_generation, 1);
     phys_watch_code(&m->vm, gpa(PAGE_A), 16);
     u64 epoch = m->vm.memory.epoch;
+    v->stop_at = 1000;
     phys_write(&m->vm, gpa(TABLE + 8 * 0x30), &entry, 8);
     assert_int_not_equal(m->vm.memory.epoch, epoch);
+    assert_int_equal(v->stop_at, 0);
+}
+
+/* The page that the processor executes from, though no code of it is cached at this moment. */
+static void the_executing_page_counts_as_code(void **state)
+{
+    (void)state;
+    u64 entry = PAGE_B | FULL;
+    const u8 *host;
+    gpa_t page;
+    v->cpu.rip = 0x30123;
+    assert_true(mem_fetch_page(v, v->cpu.rip, &host, &page));
+    u64 fetches = v->tlb.fetches;
+    v->stop_at = 1000;
+    phys_write(&m->vm, gpa(TABLE + 8 * 0x30), &entry, 8);
+    assert_int_not_equal(v->tlb.fetches, fetches);
+    assert_int_equal(v->stop_at, 0);
 }
 
 /* Breakpoints on data must be met in every address space. */
@@ -193,6 +211,7 @@ int main(void)
         ON_A_FRESH_MACHINE(coherent_translations_need_no_flush),
         ON_A_FRESH_MACHINE(a_written_entry_drops_its_page_everywhere),
         ON_A_FRESH_MACHINE(code_is_not_written_directly),
+        ON_A_FRESH_MACHINE(the_executing_page_counts_as_code),
         ON_A_FRESH_MACHINE(armed_breakpoints_empty_all_tables),
         ON_A_FRESH_MACHINE(a_flush_forgets_the_guests_tables),
         ON_A_FRESH_MACHINE(a_full_log_empties_the_tables),

@@ -48,6 +48,7 @@ static inline struct harness harness_create(void)
     assert_int_equal(physmem_create(&h.vm->memory, HARNESS_RAM, PHYSMEM_DENSE), STATUS_OK);
     static const struct cpu_model everything = {.features = {~0ull, ~0ull}};
     h.vm->config.model = &everything;
+    h.vm->config.engine = &engine_interp;
     h.vm->vcpu[0] = h.v;
     h.vm->vcpu_count = 1;
     h.v->vm = h.vm;

@@ -96,7 +96,7 @@ enum exec op_lidt(struct vcpu *v, const struct insn *i) { return load_table(v, i
 enum exec op_invlpg(struct vcpu *v, const struct insn *i)
 {
     (void)i;
-    tlb_invalidate(v);
+    tlb_invalidate_page(v);
     return EXEC_NEXT;
 }
 

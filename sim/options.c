@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *choice_chaos(unsigned n) { return n == 0 ? "tlb" : NULL; }
 static const char *choice_engine(unsigned n) { return engine_at(n) ? engine_at(n)->name : NULL; }
 static const char *choice_cpu(unsigned n) { return n < cpu_model_count ? cpu_models[n].name : NULL; }
 static const char *choice_reset(unsigned n) { return n == 0 ? "reload" : n == 1 ? "exit" : NULL; }
@@ -83,6 +84,9 @@ const struct option run_options_table[] = {
      "32-bit program, `set architecture i386:x86-64` comes first: the target is described as 64-bit in every mode.", NULL},
     {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", "Debugging",
      "With --gdb: memory for checkpoints, which make going back fast.", NULL},
+    {"chaos", 0, OPTION_CHOICE, FIELD(chaos), "tlb", NULL, "Debugging",
+     "Disturb our own workings at random, as the guest must not notice: `tlb` throws shadow page tables away (engines "
+     "that have them).", choice_chaos},
 };
 const unsigned run_options_count = ARRAY_LEN(run_options_table);
 

@@ -31,6 +31,7 @@ struct run_options {
     u64 rtc;
     const char *serial, *debug_console, *clock, *reset;
     bool debug_exit;
+    const char *chaos;
     u64 max_insns; /* 0: no limit */
     u64 timeout;   /* nanoseconds; 0: no limit */
     const char *stats, *trace, *gdb;

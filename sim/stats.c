@@ -1,6 +1,7 @@
 #include "sim/stats.h"
 
 #include "core/version.h"
+#include "mmu/shadow.h"
 #include "replay/hash.h"
 #include "sim/dump.h"
 #include "sim/files.h"
@@ -48,6 +49,26 @@ static void put_exits(FILE *to, const struct vm_stats *s)
     fprintf(to, "%s},\n", *separator ? "\n  " : "");
 }
 
+/* What the shadow page tables did, if the engine has them. */
+static void put_shadow(FILE *to, const struct vm *vm)
+{
+    if (!vm->shadow)
+        return;
+    const struct shadow_stats *s = shadow_statistics(vm);
+    const struct {
+        const char *name;
+        u64 value;
+    } rows[] = {
+        {"misses", s->misses},       {"fills", s->fills},           {"uncached", s->uncached},
+        {"traced_writes", s->traced_writes}, {"dropped_pages", s->dropped_pages}, {"evictions", s->evictions},
+        {"spaces", s->spaces},
+    };
+    fprintf(to, "  \"shadow\": {");
+    for (size_t n = 0; n < ARRAY_LEN(rows); n++)
+        fprintf(to, "%s\n    \"%s\": %" PRIu64, n ? "," : "", rows[n].name, rows[n].value);
+    fprintf(to, "\n  },\n");
+}
+
 static void put_all(FILE *to, struct vm *vm, const struct run_summary *run)
 {
     fprintf(to, "{\n  \"version\": \"%s\",\n  \"engine\": \"%s\",\n  \"cpu\": \"%s\",\n", REPRISE_VERSION,
@@ -57,6 +78,7 @@ static void put_all(FILE *to, struct vm *vm, const struct run_summary *run)
             run->resets);
     fprintf(to, "  \"instructions\": %" PRIu64 ",\n", vm->vcpu[0]->cpu.icount);
     put_exits(to, &vm->stats);
+    put_shadow(to, vm);
     fprintf(to, "  \"virtual_seconds\": %.9f,\n", (double)vm_now(vm) / 1e9);
     fprintf(to, "  \"host_seconds\": %.6f,\n  \"startup_seconds\": %.6f,\n", (double)run->host_ns / 1e9,
             (double)run->startup_ns / 1e9);
