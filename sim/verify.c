@@ -73,11 +73,10 @@ static enum pair_state run(struct verifier *v)
     }
 }
 
-/* A difference was seen: from here on the pair is the one that shows it first, if it can be found. */
+/* A difference was seen: from here on the pair is the one that shows it first, or holds no machines. */
 static void locate(struct verifier *v)
 {
     char message[IMAGES_MESSAGE_MAX];
-    struct verify_pair found;
     struct verify_divergence *d = &v->result.divergence;
     const struct verify_search search = {
         .options = &v->options,
@@ -87,18 +86,18 @@ static void locate(struct verifier *v)
         .progress = progress_wanted(v) ? search_progress : NULL,
     };
     v->result.diverged = true;
+    v->result.stop = v->pair.stop[0];
     d->equal_at = v->base_at;
     verify_report_collect(d, &v->pair);
-    if (!host_stop_requested() && verify_search(&search, d, &found, message)) {
-        verify_pair_destroy(&v->pair);
-        v->pair = found;
-    }
+    verify_pair_destroy(&v->pair);
+    message[0] = 0;
+    if (!host_stop_requested() && !verify_search(&search, d, &v->pair, message) && message[0])
+        complain(EXIT_HOST, message);
 }
 
 static int report(struct verifier *v)
 {
     struct verify_result *r = &v->result;
-    r->stop = v->pair.stop[0];
     r->complete = r->diverged || !host_stop_requested();
     r->host_ns = host_nanoseconds() - v->started;
     host_console_flush();
@@ -138,6 +137,7 @@ static int verify(struct verifier *v)
         v->result.engines[n] = o->engines[n]->name;
     verify_base_take(&v->base, v->pair.vm[0]);
     bool differs = run(v) == PAIR_DIFFERS;
+    v->result.stop = v->pair.stop[0];
     v->result.icount = verify_pair_icount(&v->pair);
     v->result.cuts = v->pair.cuts;
     if (differs)

@@ -42,6 +42,7 @@ void verify_report_collect(struct verify_divergence *d, const struct verify_pair
     d->difference_count = state_differences(p->vm[0], p->vm[1], d->difference, VERIFY_DIFFERENCES);
     memcpy(d->stop, p->stop, sizeof d->stop);
     d->console = p->console;
+    d->after = p->vm[0]->vcpu[0]->cpu;
     d->memory_count = 0;
     u64 at = memory_first_difference(p->vm[0], p->vm[1], 0);
     while (at != UINT64_MAX && d->memory_count < VERIFY_MEMORY) {
@@ -146,7 +147,7 @@ static bool is_always(const char *name)
     return false;
 }
 
-static void put_state(FILE *to, const struct verify_result *r, const struct verify_pair *p)
+static void put_state(FILE *to, const struct verify_result *r)
 {
     const struct verify_divergence *d = &r->divergence;
     u8 before[STATE_VALUE_MAX], after[STATE_VALUE_MAX];
@@ -159,7 +160,7 @@ static void put_state(FILE *to, const struct verify_result *r, const struct veri
             continue;
         }
         state_value(&d->before, always[n], before);
-        state_value(&p->vm[0]->vcpu[0]->cpu, always[n], after);
+        state_value(&d->after, always[n], after);
         memcpy(&old, before, sizeof old);
         memcpy(&new, after, sizeof new);
         if (d->step_count)
@@ -249,10 +250,10 @@ static void put_divergence(FILE *to, const struct verify_result *r, const struct
             put_step(to, &d->step[n]);
         put_row(to, &d->step[d->step_count - 1]);
     }
-    put_state(to, r, p);
+    put_state(to, r);
     put_memory(to, r);
     put_console(to, r);
-    if (d->step_count)
+    if (d->step_count && p->vm[1])
         put_translation(to, r, p);
 }
 

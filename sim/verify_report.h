@@ -38,6 +38,7 @@ struct verify_divergence {
     struct verify_memory memory[VERIFY_MEMORY];
     enum vm_stop stop[2];
     struct console_record console;
+    struct cpu after;  /* the believed engine's, at the difference */
     struct cpu before; /* where the last instruction began */
     unsigned step_count;
     struct verify_step step[VERIFY_WINDOW]; /* oldest first; the last one led to the difference */
@@ -58,7 +59,7 @@ void verify_report_collect(struct verify_divergence *d, const struct verify_pair
 
 const char *verify_stop_name(enum vm_stop stop);
 
-/* `pair` stands at the difference; NULL if there is none. */
+/* `pair` stands at the difference, or holds no machines. */
 void verify_report_text(FILE *to, const struct verify_result *result, const struct verify_pair *pair);
 void verify_report_json(FILE *to, const struct verify_result *result);
 

@@ -170,30 +170,27 @@ static void collect_window(const struct trial *t, struct verify_divergence *d)
 
 /* ---- The search --------------------------------------------------------------------------------- */
 
-/* Halves [same, differs) down to one instruction. `p` is the trial that shows the difference, now and at the end. */
+/* Halves [same, differs) down to one instruction, and leaves a pair there. An engine may reserve much of the address
+ * space for a machine, so there is never more than one pair. */
 static bool narrow(const struct trial *t, u64 same, u64 differs, struct verify_divergence *d, struct verify_pair *p)
 {
     while (differs - same > 1 && !host_stop_requested()) {
-        struct verify_pair next;
         u64 middle = same + (differs - same) / 2;
         if (t->search->progress)
             t->search->progress(same, differs);
-        enum outcome outcome = trial_run(t, middle, &next);
+        enum outcome outcome = trial_run(t, middle, p);
         if (outcome == TRIAL_FAILED)
             return false;
-        if (outcome == TRIAL_SAME) {
+        if (outcome == TRIAL_SAME)
             same = middle;
-            verify_pair_destroy(&next);
-            continue;
-        }
-        differs = next.cut;
+        else
+            differs = p->cut;
         verify_pair_destroy(p);
-        *p = next;
     }
     d->equal_at = same;
     d->located = true;
     d->cold = t->cold;
-    return true;
+    return trial_run(t, differs, p) != TRIAL_FAILED;
 }
 
 static bool search_from(struct trial *t, struct verify_divergence *d, struct verify_pair *at)
@@ -201,17 +198,14 @@ static bool search_from(struct trial *t, struct verify_divergence *d, struct ver
     enum outcome outcome = trial_run(t, t->search->seen_at, at);
     if (outcome == TRIAL_FAILED)
         return false;
-    if (outcome == TRIAL_SAME) {
-        verify_pair_destroy(at);
+    u64 differs = at->cut;
+    verify_pair_destroy(at);
+    if (outcome == TRIAL_SAME || !narrow(t, t->search->base_at, differs, d, at))
         return false;
-    }
-    if (!narrow(t, t->search->base_at, at->cut, d, at)) {
-        verify_pair_destroy(at);
-        return false;
-    }
     verify_report_collect(d, at);
+    verify_pair_destroy(at);
     collect_window(t, d);
-    return true;
+    return trial_run(t, d->icount, at) != TRIAL_FAILED;
 }
 
 bool verify_search(const struct verify_search *search, struct verify_divergence *divergence, struct verify_pair *at,

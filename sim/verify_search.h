@@ -21,8 +21,8 @@ struct verify_search {
 };
 
 /* Narrows the difference down and fills in *divergence. *at becomes a pair that stands at the first difference; the
- * caller destroys it. False if it does not show again, or the host gives no more machines (with one line in `message`
- * then); *divergence is then as it was, and what the caller holds is all there is. */
+ * caller destroys it. False if it does not show again, or the host gives no machines (with one line in `message` then);
+ * *divergence may then be as it was, and *at holds no machines. The caller holds none meanwhile. */
 bool verify_search(const struct verify_search *search, struct verify_divergence *divergence, struct verify_pair *at,
                    char message[IMAGES_MESSAGE_MAX]);
 

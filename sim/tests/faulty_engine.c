@@ -75,7 +75,8 @@ static void wrong_sse(struct vcpu *v)
 
 static const struct state_fault state_faults[] = {
     {"register", wrong_register}, {"warm", wrong_register}, {"block", wrong_register}, {"flag", wrong_flag},
-    {"sse", wrong_sse}, {"stale", wrong_register}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr}, {"count", wrong_count},
+    {"sse", wrong_sse}, {"stale", wrong_register}, {"device", wrong_device}, {"memory", wrong_memory}, {"msr", wrong_msr},
+    {"count", wrong_count},
     {"crash", wrong_everything},
 };
 
@@ -114,16 +115,24 @@ static void run_wrong(struct vcpu *v, const struct fault *f)
     }
 }
 
+enum { MACHINES = 64 };
+static struct {
+    const struct vcpu *v;
+    unsigned lives;
+} seen[MACHINES];
+
+static unsigned place_of(const struct vcpu *v)
+{
+    unsigned n = 0;
+    while (n < MACHINES - 1 && seen[n].v && seen[n].v != v)
+        n++;
+    return n;
+}
+
 /* How often this machine has run from its power-on; counted when it does. */
 static unsigned lives(const struct vcpu *v)
 {
-    static struct {
-        const struct vcpu *v;
-        unsigned lives;
-    } seen[64];
-    unsigned n = 0;
-    while (n < ARRAY_LEN(seen) - 1 && seen[n].v && seen[n].v != v)
-        n++;
+    unsigned n = place_of(v);
     seen[n].v = v;
     seen[n].lives += v->cpu.icount == 0;
     return seen[n].lives;
@@ -164,7 +173,11 @@ static void faulty_run(struct vcpu *v)
 }
 
 static enum status faulty_create(struct vcpu *v) { return engine_interp.create(v); }
-static void faulty_destroy(struct vcpu *v) { engine_interp.destroy(v); }
+static void faulty_destroy(struct vcpu *v)
+{
+    seen[place_of(v)].lives = 0; /* another machine may get its place in memory */
+    engine_interp.destroy(v);
+}
 
 /* It translates nothing, but can show what the report does with it. */
 static bool faulty_explain(struct vcpu *v, u64 rip, struct engine_code *code)
