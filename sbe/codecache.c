@@ -4,8 +4,6 @@
 #include "core/vm.h"
 #include "sbe/translate.h"
 
-static void jump_tables_empty(struct vcpu *v);
-
 enum status codecache_create(struct vcpu *v)
 {
     u64 frame_count = v->vm->memory.size >> PAGE_SHIFT;
@@ -26,7 +24,6 @@ enum status codecache_create(struct vcpu *v)
     v->sbe = s;
     s->code_start = s->code_used = translate_fixed_stubs(v);
     s->blocks_used = s->sites_used = s->links_used = 1;
-    jump_tables_empty(v);
     return STATUS_OK;
 }
 
@@ -62,16 +59,20 @@ static bool space_left(const struct sbe *s)
            s->sites_used + 2 * BLOCK_INSNS <= CACHE_SITES && s->links_used + 2 * BLOCK_INSNS <= CACHE_LINKS;
 }
 
+static u8 class_of(struct vcpu *v, u32 key);
+
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
 {
     struct sbe *s = v->sbe;
     if (!space_left(s))
         codecache_forget_all(v);
+    u8 class = class_of(v, key);
     u32 n = s->blocks_used++;
     s->blocks[n] = (struct block){
         .rip = rip,
         .offset = offset,
         .key = key,
+        .class = class,
         .first_site = s->sites_used,
         .first_link = s->links_used,
     };
@@ -146,13 +147,16 @@ static void link_remove(struct sbe *s, u32 link)
 
 /* ---- Indirect jumps ----------------------------------------------------------------------------- */
 
-static const u8 *jump_nowhere(const struct sbe *s, u32 class) { return s->indirect_exit[block_key_wide(class)]; }
+static const u8 *jump_nowhere(const struct sbe *s, u32 class)
+{
+    return s->indirect_exit[block_key_wide(s->class_keys[class])];
+}
 
 void codecache_jump_remember(struct vcpu *v, u32 block)
 {
     struct sbe *s = v->sbe;
     const struct block *b = &s->blocks[block];
-    u32 class = b->key & JUMP_CLASS;
+    u32 class = b->class;
     u64 slot = jump_slot(b->rip);
     if (v->context.jump[class][slot] == jump_nowhere(s, class)) {
         invariant(s->jump_log_used < ARRAY_LEN(s->jump_log));
@@ -171,11 +175,22 @@ void codecache_jump_forget_all(struct vcpu *v)
     s->jump_log_used = 0;
 }
 
-static void jump_tables_empty(struct vcpu *v)
+/* The class of a key, a new one if need be. A jump from a block of one key never enters a block of another. */
+static u8 class_of(struct vcpu *v, u32 key)
 {
-    for (u32 class = 0; class < JUMP_CLASSES; class++)
-        for (u32 n = 0; n < JUMP_SLOTS; n++)
-            v->context.jump[class][n] = jump_nowhere(v->sbe, class);
+    struct sbe *s = v->sbe;
+    for (u8 n = 0; n < s->classes; n++)
+        if (s->class_keys[n] == key)
+            return n;
+    if (s->classes == JUMP_CLASSES) {
+        codecache_forget_all(v);
+        s->classes = 0;
+    }
+    u8 class = s->classes++;
+    s->class_keys[class] = key;
+    for (u32 n = 0; n < JUMP_SLOTS; n++)
+        v->context.jump[class][n] = jump_nowhere(s, class);
+    return class;
 }
 
 /* ---- Death -------------------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@ struct block {
     u32 first_site, first_link, incoming; /* incoming: list of links that jump here directly */
     u16 sites, links;
     u8 insns;
+    u8 class; /* of its key: which table its indirect jumps go through */
 };
 #define BLOCK_DEAD 0x80000000u
 
@@ -69,6 +70,8 @@ struct sbe {
     u64 epoch;     /* physmem.epoch that the jump tables belong to */
     u64 fetches;   /* tlb.fetches when translated code was entered */
     u32 jump_log_used;
+    u32 class_keys[JUMP_CLASSES];
+    u8 classes; /* in use */
     bool serialize; /* code has been written since it last ran */
     u16 jump_log[JUMP_CLASSES * JUMP_SLOTS];
     u32 hash[CACHE_HASH];

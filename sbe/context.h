@@ -9,9 +9,9 @@
 enum { SBE_STACK_BYTES = 1 << 16 };
 
 enum { JUMP_BITS = 12, JUMP_SLOTS = 1 << JUMP_BITS };
-/* One table of jumps for supervisor and user code of either width: the low bits of block_key(). */
-enum { JUMP_CLASSES = 4 };
-#define JUMP_CLASS 3u
+/* A table of jumps for each set of mode bits (block_key()) that blocks have been translated for; when there are more,
+ * everything is thrown away. */
+enum { JUMP_CLASSES = 16 };
 /* Bits of a guest RIP that choose its slot; JUMP_BITS of them. */
 #define JUMP_MASK 0xf3fcull
 

@@ -52,7 +52,6 @@ static inline u64 counter_bias(bool wide) { return 1ull << (wide ? WIDE_SHIFT_RI
 
 u32 block_key(const struct vcpu *v);
 static inline bool block_key_wide(u32 key) { return key & KEY_WIDE; }
-_Static_assert((KEY_USER | KEY_WIDE) == JUMP_CLASS, "sbe/context.h");
 
 /* Translates the block at CS:RIP, whose first byte lies at `offset` in RAM. 0 if its first instruction cannot be
  * translated: it crosses the page, or is none. */

@@ -126,12 +126,20 @@ static struct place place_rm(const struct translation *t, const struct isa_row *
 
 static bool has_modrm(const struct isa_row *row) { return row->modrm != RM_NONE; }
 
+/* Without a register's number, and 80 for its alias 82, which 64-bit mode does not have. */
+static unsigned host_opcode(const struct isa_row *row, const struct insn *i)
+{
+    if (row->attributes & A_PLUSR)
+        return row->opcode;
+    return row->map == MAP_1B && row->opcode == 0x82 ? 0x80 : i->opcode;
+}
+
 static struct host_insn host_insn(const struct isa_row *row, const struct insn *i)
 {
     return (struct host_insn){
         .row = row,
         .map = row->map,
-        .opcode = row->attributes & A_PLUSR ? row->opcode : i->opcode, /* a register's number is not part of it here */
+        .opcode = host_opcode(row, i),
         .modrm = has_modrm(row),
         .opsize = i->opsize,
         .wide = !(row->attributes & A_X87) && (i->opsize == 8 || (i->rex & 8)),

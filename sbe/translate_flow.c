@@ -121,16 +121,23 @@ static bool same_page(const struct translation *t, u64 rip)
     return rip >> PAGE_SHIFT == t->s->blocks[t->block].rip >> PAGE_SHIFT;
 }
 
+/* From RSP to the table of the block's class. */
+static s32 jump_table(const struct translation *t)
+{
+    u8 class = t->s->blocks[t->block].class;
+    return (s32)(offsetof(struct vcpu, context.jump) + class * sizeof t->v->context.jump[0]);
+}
+
 /* The jump itself, with the target in R10: by a slot known now, or by the one that R10 chooses. */
 static void emit_jump_slot(struct translation *t, u64 rip)
 {
-    s32 table = (s32)offsetof(struct vcpu, context.jump) + (s32)((t->key & JUMP_CLASS) * sizeof t->v->context.jump[0]);
+    s32 table = jump_table(t);
     emit_op(&t->e, 0, 0xff, 4, rm_memory(RSP, table + (s32)(jump_slot(rip) * sizeof(u8 *))));
 }
 
 static void emit_jump_indirect(struct translation *t)
 {
-    s32 table = (s32)offsetof(struct vcpu, context.jump) + (s32)((t->key & JUMP_CLASS) * sizeof t->v->context.jump[0]);
+    s32 table = jump_table(t);
     if (t->wide)
         emit_store_constant_32(&t->e, current_site(t), IN_CONTEXT(site));
     emit_pext(&t->e, HOST_ADDEND, HOST_ADDRESS, IN_CONTEXT(jump_mask));
