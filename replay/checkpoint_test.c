@@ -195,7 +195,7 @@ static void another_history_replaces_the_old(void **state)
     checkpoints_destroy(c);
 }
 
-static const struct engine *const engines[] = {&engine_interp, &engine_sbe};
+static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe};
 
 int main(void)
 {

@@ -333,7 +333,7 @@ static void repeated_ground_is_told(void **state)
     assert_int_equal(timeline.frontier, 6000);
 }
 
-static const struct engine *const engines[] = {&engine_interp, &engine_sbe};
+static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe};
 
 int main(void)
 {
