@@ -1,9 +1,9 @@
-/* Where a debugger outside wants the machine to stop. Nothing of it is visible to the guest: no byte of memory and no debug
- * register changes, and the icounts at which things happen stay the same.
+/* Where a debugger outside wants the machine to stop. Nothing of it is visible to the guest: no byte of memory and no
+ * debug register changes, and the icounts at which things happen stay the same.
  *
  * vm.stops is NULL for a machine that nobody debugs, which then pays nothing. Engines look at execution stops while
- * vcpu.stepping is set, which a stop does; memory accesses reach stops_match() because no TLB entry is made for a page that
- * holds one. Either way vm_run() returns VM_STOP_DEBUG at the next boundary. */
+ * vcpu.stepping is set, which a stop does; memory accesses reach stops_match() because no TLB entry is made for a
+ * page that holds one. Either way vm_run() returns VM_STOP_DEBUG at the next boundary. */
 #ifndef REPRISE_CORE_STOPS_H
 #define REPRISE_CORE_STOPS_H
 
@@ -45,8 +45,9 @@ void stops_pass(struct vm *vm);
 /* After vm->stops was set to other stops, or to none and back. */
 void stops_renew(struct vm *vm);
 
-/* For engines, before the instruction at CS:RIP while vcpu.stepping: is there an execution stop? Then it is recorded, and the
- * engine returns without executing. RF in the guest's flags passes over it, as over the processor's own breakpoints. */
+/* For engines, before the instruction at CS:RIP while vcpu.stepping: is there an execution stop? Then it is recorded,
+ * and the engine returns without executing. RF in the guest's flags passes over it, as over the processor's own
+ * breakpoints. */
 bool stops_before(struct vcpu *v);
 /* Is there an execution stop at this linear address? */
 bool stops_execution_at(const struct stops *s, u64 linear);

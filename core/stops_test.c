@@ -184,7 +184,7 @@ static int teardown(void **state)
     return destroy(state);
 }
 
-static const struct engine *const engines[] = {&engine_interp, &engine_sbe};
+static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe};
 
 int main(void)
 {

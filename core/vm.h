@@ -74,7 +74,8 @@ void vm_reset(struct vm *vm);
 /* Runs until cpu.icount == until, exactly, or until something in enum vm_stop happens first. */
 enum vm_stop vm_run(struct vm *vm, u64 until);
 
-/* After VM_STOP_WAIT_INPUT: the virtual time of the next device event, or CLOCK_NEVER if only input can wake the guest. */
+/* After VM_STOP_WAIT_INPUT: the virtual time of the next device event, or CLOCK_NEVER if only input can wake the
+ * guest. */
 u64 vm_wake_time(struct vm *vm);
 /* Advances virtual time to `ns` without executing. To vm_wake_time() it is deterministic; to any other time it is an
  * input, and belongs to replay/input.h. `ns` must lie in [vm_now(), vm_wake_time()]. */

@@ -1,5 +1,5 @@
-/* Could the board have come to this state? For state that comes from a file. What a guest may write freely is not looked at:
- * devices take it from a guest as well. */
+/* Could the board have come to this state? For state that comes from a file. What a guest may write freely is not
+ * looked at: devices take it from a guest as well. */
 #include "core/vm.h"
 #include "devices/chipset_internal.h"
 
@@ -22,8 +22,8 @@ static bool pic_valid(const struct pic_chip *c)
 /* A count of 0 would divide by it. */
 static bool pit_valid(const struct pit_channel *c)
 {
-    return c->mode <= 5 && c->access >= 1 && c->access <= 3 && c->initial >= 1 && c->initial <= 65536 && c->reload >= 1 &&
-           c->reload <= 65536;
+    bool counts = c->initial >= 1 && c->initial <= 65536 && c->reload >= 1 && c->reload <= 65536;
+    return counts && c->mode <= 5 && c->access >= 1 && c->access <= 3;
 }
 
 bool chipset_valid(const struct chipset *cs)
@@ -37,6 +37,6 @@ bool chipset_valid(const struct chipset *cs)
     for (unsigned n = 0; n < HPET_TIMERS; n++)
         if (cs->hpet.timer[n].line >= IOAPIC_PINS)
             return false;
-    return pic_valid(&cs->pic.chip[PIC_MASTER]) && pic_valid(&cs->pic.chip[PIC_SLAVE]) && keyboard_valid(&cs->i8042.keyboard) &&
-           cs->rtc.phase < NS_PER_SECOND && cs->selftest.line < IOAPIC_PINS && cs->selftest.dma_length <= 65536;
+    return pic_valid(&cs->pic.chip[PIC_MASTER]) && pic_valid(&cs->pic.chip[PIC_SLAVE]) &&
+           keyboard_valid(&cs->i8042.keyboard) && cs->rtc.phase < NS_PER_SECOND && cs->selftest.line < IOAPIC_PINS && cs->selftest.dma_length <= 65536;
 }

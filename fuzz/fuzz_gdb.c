@@ -1,5 +1,5 @@
-/* The gdb server's protocol on any bytes. Input: a byte of choices, then what a gdb sends. Choices: bit 0 code is 64-bit, bit 1
- * the run can go back, bit 2 its state is read-only. A wish to run is granted for some instructions. */
+/* The gdb server's protocol on any bytes. Input: a byte of choices, then what a gdb sends. Choices: bit 0 code is
+ * 64-bit, bit 1 the run can go back, bit 2 its state is read-only. A wish to run is granted for some instructions. */
 #include "core/vm.h"
 #include "fuzz/fuzz.h"
 #include "mmu/access.h"

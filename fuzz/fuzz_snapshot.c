@@ -1,6 +1,6 @@
-/* The state of a machine from a file: any bytes. Input: a byte of choices, then pairs of a 16-bit offset into the state and a
- * byte that is put there. Choices: bit 0 the translator. What machine_state_valid() lets pass must run. Whole files are
- * tested byte by byte in sim/snapshot_file_test.c: their checksum would stop every input here. */
+/* The state of a machine from a file: any bytes. Input: a byte of choices, then pairs of a 16-bit offset into the
+ * state and a byte that is put there. Choices: bit 0 the translator. What machine_state_valid() lets pass must run.
+ * Whole files are tested byte by byte in sim/snapshot_file_test.c: their checksum would stop every input here. */
 #include "fuzz/fuzz.h"
 #include "mmu/access.h"
 #include "replay/hash.h"
@@ -32,7 +32,8 @@ static void fill(struct vm *vm)
     struct cpu *c = &vm->vcpu[0]->cpu;
     for (unsigned n = 0; n < SEG_COUNT; n++)
         c->seg[n] = (struct segment){.limit = 0xffffffff,
-            .attributes = (u16)(SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED | SEG_G | SEG_DB | (n == SEG_CS ? SEG_CODE : 0))};
+            .attributes = SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED | SEG_G | SEG_DB};
+    c->seg[SEG_CS].attributes |= SEG_CODE;
     c->cr0 |= CR0_PE;
     c->cr4 |= CR4_OSFXSR;
     c->rip = CODE;

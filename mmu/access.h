@@ -132,16 +132,17 @@ void tlb_invalidate_page(struct vcpu *v);
 struct shadow_config;
 enum status tlb_use_shadow(struct vm *vm, const struct shadow_config *config);
 
-/* Begins an interval of write tracking: whatever is written to RAM from now on, by an instruction, a device or a loader, is
- * seen by physmem_written_since() with the number that this returns. Direct write translations are dropped. Intervals of
- * several callers do not disturb each other. */
+/* Begins an interval of write tracking: whatever is written to RAM from now on, by an instruction, a device or a
+ * loader, is seen by physmem_written_since() with the number that this returns. Direct write translations are
+ * dropped. Intervals of several callers do not disturb each other. */
 u64 phys_track_writes(struct vm *vm);
 
 /* Selects v->tlb.current from CPL, CR4.SMAP and RFLAGS.AC; called by vcpu_update_mode(). */
 void tlb_update_rights(struct vcpu *v);
 
-/* Finds the host memory that instructions at `linear` are fetched from, to the end of its page, for v->tlb.fetch_rights.
- * False with the fault recorded; *host is NULL where code lies outside RAM (then read it with phys_read at *page). */
+/* Finds the host memory that instructions at `linear` are fetched from, to the end of its page, for
+ * v->tlb.fetch_rights. False with the fault recorded; *host is NULL where code lies outside RAM (then read it with
+ * phys_read at *page). */
 bool mem_fetch_page(struct vcpu *v, u64 linear, const u8 **host, gpa_t *page);
 
 /* Declares that decoded instructions in [at, at + size) of one RAM page are cached from now on. */

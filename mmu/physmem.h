@@ -1,9 +1,9 @@
 /* Guest-physical memory: where RAM lies, its host memory, and what is known about each frame.
  *
- * RAM occupies [0, 0xa0000), [0xc0000, min(size, 3 GiB)) and, beyond 3 GiB, [4 GiB, ...). Everything else is
- * MMIO or unassigned. Host memory is backed lazily; frames are not contiguous for callers: a pointer is valid
- * to the end of its 4 KiB page only. With PHYSMEM_HOLES each page of RAM is followed by a page of nothing: a host access
- * that crosses the end of its page then faults, so that translated code need not check for it. */
+ * RAM occupies [0, 0xa0000), [0xc0000, min(size, 3 GiB)) and, beyond 3 GiB, [4 GiB, ...). Everything else is MMIO or
+ * unassigned. Host memory is backed lazily; frames are not contiguous for callers: a pointer is valid to the end of
+ * its 4 KiB page only. With PHYSMEM_HOLES each page of RAM is followed by a page of nothing: a host access that
+ * crosses the end of its page then faults, so that translated code need not check for it. */
 #ifndef REPRISE_MMU_PHYSMEM_H
 #define REPRISE_MMU_PHYSMEM_H
 
@@ -40,7 +40,7 @@ struct physmem {
     u64 low;  /* bytes of RAM below the hole: min(size, 3 GiB) */
     struct frame *frames; /* one per RAM page, indexed by offset >> 12 */
     u64 *written; /* per RAM page: the epoch in which it was last written, or open to writes that nobody sees */
-    u64 clean_epoch; /* phys_track_writes() began an interval here: pages last written earlier get no direct write entry yet */
+    u64 clean_epoch; /* phys_track_writes() was called: pages last written earlier get no direct write entry yet */
     u64 epoch; /* counts TLB flushes: frames that served a walk, or got a write entry, in older epochs back no TLB entry */
 };
 
@@ -96,8 +96,8 @@ static inline struct frame *physmem_frame(const struct physmem *m, gpa_t a)
     return offset == UINT64_MAX ? NULL : &m->frames[offset >> PAGE_SHIFT];
 }
 
-/* RAM pages by number, 0 to physmem_pages() - 1, in the order of their addresses. The pages behind the VGA hole exist but
- * hold nothing: physmem_pointer() of their address is NULL. */
+/* RAM pages by number, 0 to physmem_pages() - 1, in the order of their addresses. The pages behind the VGA hole exist
+ * but hold nothing: physmem_pointer() of their address is NULL. */
 static inline u64 physmem_pages(const struct physmem *m) { return m->size >> PAGE_SHIFT; }
 static inline gpa_t physmem_page_address(const struct physmem *m, u64 page)
 {
@@ -106,7 +106,10 @@ static inline gpa_t physmem_page_address(const struct physmem *m, u64 page)
 }
 
 /* Has this page been written since phys_track_writes() (mmu/access.h) returned `epoch`? True for some that were not. */
-static inline bool physmem_written_since(const struct physmem *m, u64 page, u64 epoch) { return m->written[page] >= epoch; }
+static inline bool physmem_written_since(const struct physmem *m, u64 page, u64 epoch)
+{
+    return m->written[page] >= epoch;
+}
 
 /* Says that a page of RAM, by an address in it, is about to be written through physmem_pointer(). */
 static inline void physmem_note_write(struct physmem *m, gpa_t a)

@@ -1,6 +1,6 @@
-/* Page references form a tree of two levels: a root is an array of leaves, a leaf one pool page of LEAF_PAGES references.
- * Reference 0 is a page of zeros, or a leaf of such pages. Leaves and pages are shared and counted; a leaf that only one
- * root has is changed in place, one that several have is copied first. */
+/* Page references form a tree of two levels: a root is an array of leaves, a leaf one pool page of LEAF_PAGES
+ * references. Reference 0 is a page of zeros, or a leaf of such pages. Leaves and pages are shared and counted; a
+ * leaf that only one root has is changed in place, one that several have is copied first. */
 #include "replay/checkpoint.h"
 
 #include "core/host.h"
@@ -82,7 +82,11 @@ enum status checkpoints_create(struct vm *vm, u64 budget, struct checkpoints **r
 
 static u32 *root(const struct checkpoints *c, u32 slot) { return c->roots + (u64)slot * c->leaves; }
 static u32 *present(const struct checkpoints *c) { return root(c, CHECKPOINTS_MAX); }
-static u8 *pool_page(const struct checkpoints *c, u32 reference) { return c->pool + ((u64)(reference - 1) << PAGE_SHIFT); }
+static u8 *pool_page(const struct checkpoints *c, u32 reference)
+{
+    return c->pool + ((u64)(reference - 1) << PAGE_SHIFT);
+}
+
 static u32 *leaf_of(const struct checkpoints *c, u32 reference) { return (u32 *)(void *)pool_page(c, reference); }
 
 /* ---- The pool ----------------------------------------------------------------------------------- */
@@ -144,8 +148,8 @@ static void forget(struct checkpoints *c, unsigned number)
     c->order[--c->count] = slot;
 }
 
-/* What giving up a checkpoint costs: the gap that it leaves, relative to the gap that is fair in its place: a quarter of the
- * distance from here, but not more than a part of the whole run. */
+/* What giving up a checkpoint costs: the gap that it leaves, relative to the gap that is fair in its place: a quarter
+ * of the distance from here, but not more than a part of the whole run. */
 struct cost {
     u64 gap, fair;
 };
@@ -302,7 +306,7 @@ static void load_page(struct checkpoints *c, u64 page, u32 reference)
     const struct physmem *m = &c->vm->memory;
     gpa_t to = physmem_page_address(m, page);
     if (page < physmem_pages(m) && physmem_pointer(m, to))
-        phys_write(c->vm, to, reference ? pool_page(c, reference) : zeros, PAGE_SIZE); /* what engines derived from it goes */
+        phys_write(c->vm, to, reference ? pool_page(c, reference) : zeros, PAGE_SIZE); /* engines forget what they knew */
 }
 
 static void load_leaf(struct checkpoints *c, u32 n, u32 old, u32 fresh)

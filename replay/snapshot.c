@@ -29,8 +29,9 @@ static bool cpu_valid(const struct cpu *c)
 {
     u32 mxcsr;
     memcpy(&mxcsr, c->fpu.fxsave + FX_MXCSR, sizeof mxcsr);
-    return !(mxcsr & ~MXCSR_BITS) && !(c->aflags & ~FLAGS_ARITH) && !(c->rflags & FLAGS_ARITH) && (c->rflags & FLAG_FIXED) &&
-           c->cpl <= 3 && c->activity <= ACTIVITY_SHUTDOWN && c->icount <= TIME_MAX && (c->xcr0 & 1) && !(c->xcr0 & ~XCR0_BITS);
+    bool flags = !(c->aflags & ~FLAGS_ARITH) && !(c->rflags & FLAGS_ARITH) && (c->rflags & FLAG_FIXED);
+    bool units = !(mxcsr & ~MXCSR_BITS) && (c->xcr0 & 1) && !(c->xcr0 & ~XCR0_BITS);
+    return flags && units && c->cpl <= 3 && c->activity <= ACTIVITY_SHUTDOWN && c->icount <= TIME_MAX;
 }
 
 bool machine_state_valid(const struct machine_state *state)

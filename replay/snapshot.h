@@ -1,4 +1,5 @@
-/* The state of a machine as plain data, but for its RAM: what a checkpoint or a snapshot file holds beside the pages. */
+/* The state of a machine as plain data, but for its RAM: what a checkpoint or a snapshot file holds beside the
+ * pages. */
 #ifndef REPRISE_REPLAY_SNAPSHOT_H
 #define REPRISE_REPLAY_SNAPSHOT_H
 

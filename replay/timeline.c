@@ -17,8 +17,8 @@ static void set_repeating(struct timeline *t, bool on)
     t->repeating = on;
 }
 
-/* Keeps the present state, if it is the first moment of its icount and no checkpoint is near. One that does not fit is done
- * without. */
+/* Keeps the present state, if it is the first moment of its icount and no checkpoint is near. One that does not fit
+ * is done without. */
 static void keep(struct timeline *t)
 {
     int before = checkpoints_find(t->checkpoints, here(t));
@@ -162,8 +162,8 @@ static void note(struct timeline *t, struct met *met)
         stops_pass(t->replay->vm);
 }
 
-/* Runs from checkpoint `number` to `end` and notes the last stop before it. With `into`, what is met at `end` itself before an
- * instruction is executed counts, too. */
+/* Runs from checkpoint `number` to `end` and notes the last stop before it. With `into`, what is met at `end` itself
+ * before an instruction is executed counts, too. */
 static enum replay_stop scan(struct timeline *t, unsigned number, u64 end, bool into, struct met *met)
 {
     struct stops *s = t->replay->vm->stops;

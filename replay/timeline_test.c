@@ -1,4 +1,5 @@
-/* Whatever way leads to a place of a recorded run, it is the same place; and going back meets what going forward met. */
+/* Whatever way leads to a place of a recorded run, it is the same place; and going back meets what going forward
+ * met. */
 #include "replay/timeline.h"
 
 #include "replay/hash.h"
@@ -210,7 +211,10 @@ static unsigned forwards(struct hit *hits, unsigned room)
 }
 
 /* Two stops at one place are one on the way back. */
-static bool same_place(const struct hit *a, const struct hit *b) { return a->icount == b->icount && a->within == b->within; }
+static bool same_place(const struct hit *a, const struct hit *b)
+{
+    return a->icount == b->icount && a->within == b->within;
+}
 
 static void back_meets_what_forward_met(unsigned from, unsigned to)
 {
@@ -329,15 +333,15 @@ static void repeated_ground_is_told(void **state)
     assert_int_equal(timeline.frontier, 6000);
 }
 
-static const struct engine *const engines[] = {&engine_interp, &engine_sbe};
+static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe};
 
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, finish)
     const struct CMUnitTest tests[] = {
         T(any_place_in_any_order), T(forwards_and_back_again), T(execution_stops), T(stops_at_a_handler), T(data_stops),
-        T(deliveries_and_handlers), T(from_within_a_step_back_is_the_first_moment), T(what_takes_long_can_be_interrupted),
-        T(repeated_ground_is_told),
+        T(deliveries_and_handlers), T(from_within_a_step_back_is_the_first_moment),
+        T(what_takes_long_can_be_interrupted), T(repeated_ground_is_told),
     };
     int failures = 0;
     for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {

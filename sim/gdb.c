@@ -78,11 +78,12 @@ static const struct gdb_point *point_of_type(const struct gdb *g, u64 linear, u8
     return NULL;
 }
 
-/* gdb passes over a breakpoint that it is told of where RIP is none of its breakpoints' addresses: behind segment bases, a plain
- * SIGTRAP stops it. */
+/* gdb passes over a breakpoint that it is told of where RIP is none of its breakpoints' addresses: behind segment
+ * bases, a plain SIGTRAP stops it. */
 static void put_point(struct gdb *g, const struct stop_point *p)
 {
-    static const char *const data[STOP_KINDS] = {[STOP_WRITE] = "watch:", [STOP_READ] = "rwatch:", [STOP_ACCESS] = "awatch:"};
+    static const char *const data[STOP_KINDS] = {
+        [STOP_WRITE] = "watch:", [STOP_READ] = "rwatch:", [STOP_ACCESS] = "awatch:"};
     if (p->kind != STOP_EXECUTE) {
         gdb_put(&g->reply, data[p->kind]);
         gdb_put_number(&g->reply, p->linear);

@@ -60,8 +60,9 @@ void gdb_move(struct gdb *g, struct vm *to);
 /* It ends: all stops go. */
 void gdb_end(struct gdb *g);
 
-/* Takes a packet. GDB_STAY: g->reply is the answer. Otherwise no answer but gdb_report(), when the guest stands again;
- * for GDB_DETACH and GDB_KILL, g->reply is the answer too, if it is not empty. Any bytes are taken. `data` is followed by a zero byte. */
+/* Takes a packet. GDB_STAY: g->reply is the answer. Otherwise no answer but gdb_report(), when the guest stands
+ * again; for GDB_DETACH and GDB_KILL, g->reply is the answer too, if it is not empty. Any bytes are taken. `data` is
+ * followed by a zero byte. */
 enum gdb_wish gdb_packet(struct gdb *g, const u8 *data, size_t length);
 
 /* Makes g->reply the announcement of a stop. */

@@ -24,7 +24,7 @@ static bool open_past(struct gdb_live *l, char *message)
         snprintf(message, GDB_MESSAGE_MAX, "%.390s", why);
         return false;
     }
-    snprintf(message, GDB_MESSAGE_MAX, "the second machine cannot be made; what is wrong was printed where reprise runs");
+    snprintf(message, GDB_MESSAGE_MAX, "the second machine cannot be made; reprise has printed why");
     if (session_create(&l->session, l->vm->config.engine) || gdb_travel_start(&l->travel, message)) {
         session_close(&l->session);
         return false;
@@ -43,8 +43,8 @@ static bool catch_up(struct gdb_live *l, char *message)
     if (stop == REPLAY_INTERRUPTED)
         snprintf(message, GDB_MESSAGE_MAX, "interrupted on the way, at instruction %" PRIu64, there);
     else
-        snprintf(message, GDB_MESSAGE_MAX, "the log of this run leads to instruction %" PRIu64 " instead of %" PRIu64, there,
-                 present(l));
+        snprintf(message, GDB_MESSAGE_MAX, "the log of this run leads to instruction %" PRIu64 " instead of %" PRIu64,
+                 there, present(l));
     return false;
 }
 

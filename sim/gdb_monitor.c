@@ -87,9 +87,11 @@ static void show_info(struct gdb *g, const char *argument, FILE *to)
 
 static void put_pic(FILE *to, const struct pic *p)
 {
-    for (unsigned n = 0; n < PIC_CHIPS; n++)
+    for (unsigned n = 0; n < PIC_CHIPS; n++) {
+        const struct pic_chip *c = &p->chip[n];
         fprintf(to, "8259A %s: requests %02x, masked %02x, in service %02x, vectors from %02x\n",
-                n == PIC_MASTER ? "master" : "slave ", p->chip[n].irr, p->chip[n].imr, p->chip[n].isr, p->chip[n].vector_base);
+                n == PIC_MASTER ? "master" : "slave ", c->irr, c->imr, c->isr, c->vector_base);
+    }
 }
 
 static void put_vectors(FILE *to, const char *name, const u32 *bits)
@@ -114,7 +116,7 @@ static void put_ioapic(FILE *to, const struct ioapic *io)
     fprintf(to, "I/O APIC: lines %06x\n", io->lines);
     for (unsigned n = 0; n < IOAPIC_PINS; n++)
         if (!(io->entry[n] >> 16 & 1))
-            fprintf(to, "  pin %2u: vector %02x, entry %016" PRIx64 "\n", n, (unsigned)(io->entry[n] & 0xff), io->entry[n]);
+            fprintf(to, "  pin %2u: vector %02x, entry %016" PRIx64 "\n", n, (u8)io->entry[n], io->entry[n]);
 }
 
 static void put_timers(FILE *to, const struct chipset *cs)
@@ -122,9 +124,10 @@ static void put_timers(FILE *to, const struct chipset *cs)
     for (unsigned n = 0; n < PIT_CHANNELS; n++)
         fprintf(to, "8254 channel %u: mode %u, count %u%s\n", n, cs->pit.channel[n].mode, cs->pit.channel[n].initial,
                 cs->pit.channel[n].counting ? "" : ", stands");
-    fprintf(to, "HPET: config %" PRIx64 ", counter %" PRIu64 " since %" PRIu64 " ns\n", cs->hpet.config, cs->hpet.counter,
-            cs->hpet.started);
-    fprintf(to, "RTC: %02x:%02x:%02x, register B %02x\n", cs->rtc.cmos[4], cs->rtc.cmos[2], cs->rtc.cmos[0], cs->rtc.cmos[11]);
+    fprintf(to, "HPET: config %" PRIx64 ", counter %" PRIu64 " since %" PRIu64 " ns\n", cs->hpet.config,
+            cs->hpet.counter, cs->hpet.started);
+    const u8 *cmos = cs->rtc.cmos;
+    fprintf(to, "RTC: %02x:%02x:%02x, register B %02x\n", cmos[4], cmos[2], cmos[0], cmos[11]);
 }
 
 static void show_devices(struct gdb *g, const char *argument, FILE *to)
@@ -136,9 +139,11 @@ static void show_devices(struct gdb *g, const char *argument, FILE *to)
     put_lapic(to, &cs->lapic);
     put_ioapic(to, &cs->ioapic);
     put_timers(to, cs);
-    for (unsigned n = 0; n < UART_PORTS; n++)
-        fprintf(to, "COM%u: divisor %u, IER %02x, LCR %02x, MCR %02x, LSR %02x, %u bytes received\n", n + 1,
-                cs->uart[n].divisor, cs->uart[n].ier, cs->uart[n].lcr, cs->uart[n].mcr, cs->uart[n].lsr, cs->uart[n].count);
+    for (unsigned n = 0; n < UART_PORTS; n++) {
+        const struct uart *u = &cs->uart[n];
+        fprintf(to, "COM%u: divisor %u, IER %02x, LCR %02x, MCR %02x, LSR %02x, %u bytes received\n", n + 1, u->divisor,
+                u->ier, u->lcr, u->mcr, u->lsr, u->count);
+    }
     fprintf(to, "8042: status %02x, %u key bytes wait\n", cs->i8042.status, cs->i8042.keyboard.count);
     if (deadline == CLOCK_NEVER)
         fprintf(to, "no device event is due\n");
@@ -159,8 +164,8 @@ static void put_translation(FILE *to, struct vcpu *v, u64 linear)
         fprintf(to, "%016" PRIx64 " is not mapped\n", linear);
     else
         fprintf(to, "%016" PRIx64 " -> %010" PRIx64 "  page of 2^%u bytes%s%s%s%s\n", linear,
-                walk.page.raw | (linear & PAGE_MASK), walk.page_shift, user.ok ? ", user" : "", write.ok ? ", writable" : "",
-                walk.global ? ", global" : "", physmem_pointer(&v->vm->memory, walk.page) ? "" : ", not RAM");
+                walk.page.raw | (linear & PAGE_MASK), walk.page_shift, user.ok ? ", user" : "",
+                write.ok ? ", writable" : "", walk.global ? ", global" : "", physmem_pointer(&v->vm->memory, walk.page) ? "" : ", not RAM");
 }
 
 static void show_tlb(struct gdb *g, const char *argument, FILE *to)
@@ -182,8 +187,8 @@ static void show_tlb(struct gdb *g, const char *argument, FILE *to)
         gpa_t where;
         if (!(read || fetch) || !mem_translate_debug(v, page, &where))
             continue;
-        fprintf(to, "%016" PRIx64 " -> %010" PRIx64 "  %s%s%s, %s\n", page, where.raw, read ? "r" : "-", write ? "w" : "-",
-                fetch ? "x" : "-", rights[n / TLB_ENTRIES]);
+        fprintf(to, "%016" PRIx64 " -> %010" PRIx64 "  %s%s%s, %s\n", page, where.raw, read ? "r" : "-",
+                write ? "w" : "-", fetch ? "x" : "-", rights[n / TLB_ENTRIES]);
         lines++;
     }
     fprintf(to, "%u entries%s; `monitor tlb ADDRESS` translates one address\n", lines,
@@ -215,7 +220,10 @@ static void disassemble(struct gdb *g, const char *argument, FILE *to)
             u64 linear = v->mode == CODE_64 ? rip + have : (u32)(v->cpu.seg[SEG_CS].base + rip + have);
             gpa_t at;
             const u8 *host;
-            if (!canonical(linear) || !mem_translate_debug(v, linear, &at) || !(host = physmem_pointer(&v->vm->memory, at)))
+            if (!canonical(linear) || !mem_translate_debug(v, linear, &at))
+                break;
+            host = physmem_pointer(&v->vm->memory, at);
+            if (!host)
                 break;
             bytes[have] = *host;
         }
@@ -277,7 +285,7 @@ void gdb_monitor(struct gdb *g, const char *line)
     if (command)
         command->run(g, line + length + strspn(line + length, " "), to);
     else
-        fprintf(to, "there is no command \"%.*s\"; `monitor help` lists them\n", (int)(length < 60 ? length : 60), line);
+        fprintf(to, "there is no command \"%.*s\"; `monitor help` lists them\n", length < 60 ? (int)length : 60, line);
     if (!fclose(to))
         gdb_print(g, text);
     free(text);

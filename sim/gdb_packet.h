@@ -1,5 +1,5 @@
-/* Packets of the gdb remote serial protocol (GDB manual, appendix E): framing, escapes, numbers. No sockets here, and no
- * bytes that it does not take. */
+/* Packets of the gdb remote serial protocol (GDB manual, appendix E): framing, escapes, numbers. No sockets here, and
+ * no bytes that it does not take. */
 #ifndef REPRISE_SIM_GDB_PACKET_H
 #define REPRISE_SIM_GDB_PACKET_H
 

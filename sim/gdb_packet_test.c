@@ -115,7 +115,8 @@ static void numbers(void **state)
         size_t left;
     } cases[] = {
         {"0", true, 0, 0}, {"1f,4", true, 0x1f, 2}, {"ffffffffffffffff", true, UINT64_MAX, 0}, {"", false, 0, 0},
-        {"10000000000000000", false, 0, 17}, {"xyz", false, 0, 3}, {"DEADbeef:", true, 0xdeadbeef, 1}, {"-1", false, 0, 2},
+        {"10000000000000000", false, 0, 17}, {"xyz", false, 0, 3}, {"DEADbeef:", true, 0xdeadbeef, 1},
+        {"-1", false, 0, 2},
         {"00000000000000001", true, 1, 0},
     };
     for (unsigned n = 0; n < ARRAY_LEN(cases); n++) {
@@ -152,8 +153,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(frames, fresh), cmocka_unit_test_setup(broken_frames, fresh),
-        cmocka_unit_test_setup(between_frames, fresh), cmocka_unit_test_setup(round_trip, fresh), cmocka_unit_test(numbers),
-        cmocka_unit_test(hex),
+        cmocka_unit_test_setup(between_frames, fresh), cmocka_unit_test_setup(round_trip, fresh),
+        cmocka_unit_test(numbers), cmocka_unit_test(hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,9 @@ struct gdb_register {
 #define ST(n) {"st" #n, "i387_ext", NULL, 80, 10, FX, FX_ST + 16 * (n)}
 #define XMM(n) {"xmm" #n, "vec128", NULL, 128, 16, FX, FX_XMM + 16 * (n)}
 #define FLOAT(text, size, kind, where) {text, "int", "float", 32, size, kind, where}
-#define SYSTEM(text, width, field) {text, (width) == 64 ? "int64" : "int32", "system", width, sizeof(((struct cpu *)0)->field), FIXED, AT(field)}
+#define BYTES(field) sizeof(((struct cpu *)0)->field)
+#define SYSTEM(text, width, field) \
+    {text, (width) == 64 ? "int64" : "int32", "system", width, BYTES(field), FIXED, AT(field)}
 
 static const struct gdb_register core_registers[] = {
     GPR("rax", RAX, "int64"), GPR("rbx", RBX, "int64"), GPR("rcx", RCX, "int64"), GPR("rdx", RDX, "int64"),
@@ -158,7 +160,8 @@ static u16 tag_word(const u8 *image)
         memcpy(&significand, st, 8);
         memcpy(&exponent, st + 8, 2);
         exponent &= 0x7fff;
-        unsigned tag = exponent == 0 && significand == 0 ? 1 : exponent == 0 || exponent == 0x7fff || !(significand >> 63) ? 2 : 0;
+        bool zero = exponent == 0 && significand == 0, special = exponent == 0 || exponent == 0x7fff || !(significand >> 63);
+        unsigned tag = zero ? 1 : special ? 2 : 0;
         tags |= (image[FX_FTW] >> physical & 1 ? tag : 3) << 2 * physical;
     }
     return (u16)tags;
@@ -227,8 +230,8 @@ bool gdb_register_write(struct vcpu *v, unsigned n, const u8 *from)
 static int put_register(char *to, int room, const struct gdb_register *r)
 {
     const char *before = r->group ? " group=\"" : "", *group = r->group ? r->group : "", *after = r->group ? "\"" : "";
-    return snprintf(to, (size_t)room, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"%s%s%s/>\n", r->name, r->bits, r->type,
-                    before, group, after);
+    return snprintf(to, (size_t)room, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"%s%s%s/>\n", r->name, r->bits,
+                    r->type, before, group, after);
 }
 
 const char *gdb_target_xml(void)

@@ -16,7 +16,8 @@ unsigned gdb_register_size(unsigned n);
 /* Copies register n of a processor, little-endian, to `to`. The FPU is parked. */
 void gdb_register_read(struct vcpu *v, unsigned n, u8 *to);
 
-/* Changes it. False for registers that only the guest may change: segments and their bases, control and debug registers. */
+/* Changes it. False for registers that only the guest may change: segments and their bases, control and debug
+ * registers. */
 bool gdb_register_write(struct vcpu *v, unsigned n, const u8 *from);
 
 /* The target description (target.xml), a string that lives as long as the program. */

@@ -28,7 +28,7 @@ int gdb_replay(struct replay_session *s, const char *where, u64 budget)
     t = (struct gdb_travel){.session = s, .budget = budget};
     const struct gdb_time time = {
         .context = &t, .seek = seek,
-        .read_only = "a recorded run cannot be changed: `reprise replay LOG --to ICOUNT --go-live` continues it as a new one"};
+        .read_only = "a recorded run cannot be changed: `reprise replay LOG --to ICOUNT --go-live` goes on as a new one"};
     int code = gdb_travel_start(&t, message);
     if (code)
         return complain(code, message);

@@ -4,9 +4,9 @@
 
 #include "sim/replay_session.h"
 
-/* Waits for gdb at `where` (sim/gdb_server.h) with the session's replay at its first instruction, and does as it says until it
- * detaches, kills, or a signal comes. `budget` bytes of checkpoints. Returns the exit code; the user has been told what is
- * wrong, if anything. */
+/* Waits for gdb at `where` (sim/gdb_server.h) with the session's replay at its first instruction, and does as it says
+ * until it detaches, kills, or a signal comes. `budget` bytes of checkpoints. Returns the exit code; the user has
+ * been told what is wrong, if anything. */
 int gdb_replay(struct replay_session *s, const char *where, u64 budget);
 
 #endif

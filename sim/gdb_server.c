@@ -22,7 +22,7 @@ struct gdb_server {
     struct vm *vm;
     bool waiting; /* a reply to a resumption is owed */
     u64 until;    /* the icount up to which gdb steps; UINT64_MAX: it does not */
-    enum gdb_wish (*on_wish)(void *context, enum gdb_wish wish);
+    gdb_wish_filter *on_wish;
     void *wish_context;
     struct gdb gdb;
     struct gdb_framer framer;
@@ -38,8 +38,7 @@ static int listen_unix(const char *path, struct gdb_server *s, char *message)
 {
     s->path.sun_family = AF_UNIX;
     if (!*path || strlen(path) >= sizeof s->path.sun_path) {
-        snprintf(message, GDB_MESSAGE_MAX, "--gdb: \"%.80s\" is too short or too long for a socket's name; choose another",
-                 path);
+        snprintf(message, GDB_MESSAGE_MAX, "--gdb: \"%.80s\" is too short or too long for a socket; choose another", path);
         return -1;
     }
     strcpy(s->path.sun_path, path);
@@ -276,7 +275,7 @@ void gdb_server_on_change(struct gdb_server *s, void (*before_change)(void *cont
     s->gdb.change_context = context;
 }
 
-void gdb_server_on_wish(struct gdb_server *s, enum gdb_wish (*on_wish)(void *context, enum gdb_wish wish), void *context)
+void gdb_server_on_wish(struct gdb_server *s, gdb_wish_filter *on_wish, void *context)
 {
     s->on_wish = on_wish;
     s->wish_context = context;

@@ -225,7 +225,8 @@ static void wishes(void **state)
         enum gdb_wish wish;
     } cases[] = {
         {"c", GDB_CONTINUE}, {"s", GDB_STEP}, {"C05", GDB_CONTINUE}, {"S05", GDB_STEP}, {"vCont;c", GDB_CONTINUE},
-        {"vCont;s:1;c", GDB_STEP}, {"vCont;C05;s:1", GDB_STEP}, {"D", GDB_DETACH}, {"k", GDB_KILL}, {"vKill;1", GDB_KILL},
+        {"vCont;s:1;c", GDB_STEP}, {"vCont;C05;s:1", GDB_STEP}, {"D", GDB_DETACH}, {"k", GDB_KILL},
+        {"vKill;1", GDB_KILL},
     };
     for (unsigned n = 0; n < ARRAY_LEN(cases); n++)
         assert_int_equal(ask(cases[n].packet), cases[n].wish);
@@ -302,7 +303,8 @@ static void monitor_commands(void **state)
         const char *line, *says;
     } cases[] = {
         {"help", "disassemble"}, {"icount", "icount "}, {"hash", "state hash "}, {"info registers", "rip 0000"},
-        {"registers", "cr0"}, {"devices", "8259A master"}, {"tlb 0x20000", "0000020000"}, {"tlb", "entries"}, {"phys on", "physical"},
+        {"registers", "cr0"}, {"devices", "8259A master"}, {"tlb 0x20000", "0000020000"}, {"tlb", "entries"},
+        {"phys on", "physical"},
         {"phys off", "virtual"}, {"phys maybe", "wants"}, {"seek 1", "not recorded"}, {"seek", "wants an icount"},
         {"disassemble 0x1000 2", "0000:00001000"}, {"nonsense", "no command"}, {"", "no command"}, {"  ic", "icount "},
         {"disassemble 0xfffffffffffffff0 1000", ":"}, {"tlb 0xffffffffffffffff", "ffffffff"},

@@ -39,7 +39,8 @@ static void explain(const struct gdb_travel *t, enum replay_stop stop, char *tex
     case REPLAY_ENDED: snprintf(text, room, "the recorded run ends here, at instruction %" PRIu64, here(t)); return;
     case REPLAY_LOG_OUT: snprintf(text, room, "the log says no more after instruction %" PRIu64, here(t)); return;
     case REPLAY_DIVERGED:
-        snprintf(text, room, "the replay differs from the recorded run: %s at instruction %" PRIu64, d->what, d->icount);
+        snprintf(text, room, "the replay differs from the recorded run: %s at instruction %" PRIu64, d->what,
+                 d->icount);
         return;
     case REPLAY_FAILED: snprintf(text, room, "%s", t->session->failure); return;
     default: snprintf(text, room, "interrupted at instruction %" PRIu64, here(t)); return;

@@ -14,7 +14,8 @@ struct gdb_travel {
     struct gdb_server *server;
 };
 
-/* With session, budget, server and always_mute set: makes the timeline of a session that stands at its first instruction. Zero, or an exit code with one line in `message`. */
+/* With session, budget, server and always_mute set: makes the timeline of a session that stands at its first
+ * instruction. Zero, or an exit code with one line in `message`. */
 int gdb_travel_start(struct gdb_travel *t, char message[GDB_MESSAGE_MAX]);
 void gdb_travel_end(struct gdb_travel *t);
 

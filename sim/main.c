@@ -80,9 +80,21 @@ static int verb_help(int argc, char **argv)
     return finish_output();
 }
 
+/* A replay without the guest's output. */
+static int verb_seek(int argc, char **argv)
+{
+    if (argc != 2 || argv[0][0] == '-' || argv[1][0] == '-') {
+        fprintf(stderr, "reprise: seek takes a log and an icount; write for example `reprise seek LOG 1500000`\n");
+        return EXIT_USAGE;
+    }
+    char *arguments[] = {argv[0], "--to", argv[1], "--serial", "none", "--debug-console", "none"};
+    return verb_replay(ARRAY_LEN(arguments), arguments);
+}
+
 const struct verb verbs[] = {
     {"run", "OPTIONS", "boot a kernel and run it to its end", verb_run},
     {"replay", "LOG|--last", "repeat a recorded run", verb_replay},
+    {"seek", "LOG ICOUNT", "print where a recorded run is after so many instructions", verb_seek},
     {"info", "LOG|--last", "say what a log holds: machine, length, sizes, hashes", verb_info},
     {"log", "LOG|--last", "list the events of a log", verb_log},
     {"diff", "LOG LOG", "print the first difference of two recorded runs", verb_diff},

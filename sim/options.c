@@ -64,8 +64,8 @@ const struct option run_options_table[] = {
     {"at", 0, OPTION_COUNT, FIELD(at), "ICOUNT", NULL, "Snapshots",
      "With --snapshot-to: when this many instructions have been executed. The run goes on behind it.", NULL},
     {"restore", 0, OPTION_FILE, FIELD(restore), "FILE", NULL, "Snapshots",
-     "Go on from a snapshot instead of booting. Memory, processor model and devices are those of the snapshot; a kernel is "
-     "needed only if the guest resets the machine. Such a run is not recorded.", NULL},
+     "Go on from a snapshot instead of booting. Memory, processor model and devices are those of the snapshot; a kernel "
+     "is needed only if the guest resets the machine. Such a run is not recorded.", NULL},
 
     {"max-insns", 0, OPTION_COUNT, FIELD(max_insns), "N", NULL, "Limits and reports",
      "Stop after exactly N guest instructions; suffix K, M or G for thousands, millions, milliards.", NULL},
@@ -80,8 +80,9 @@ const struct option run_options_table[] = {
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, "Limits and reports", "Explain these options.", NULL},
     {"gdb", 0, OPTION_TEXT, FIELD(gdb), "PORT|unix:PATH", NULL, "Debugging",
      "Wait for gdb before the first instruction, on a TCP port of this host or a socket in the file system. In gdb: "
-     "`target remote localhost:PORT`, then for example `break *0x7c00`, `continue`, `monitor help`. With the symbols of a "
-     "32-bit program, `set architecture i386:x86-64` comes first: the target is described as 64-bit in every mode.", NULL},
+     "`target remote localhost:PORT`, then for example `break *0x7c00`, `continue`, `monitor help`. With the symbols of "
+     "a 32-bit program, `set architecture i386:x86-64` comes first: the target is described as 64-bit in every mode.",
+     NULL},
     {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", "Debugging",
      "With --gdb: memory for checkpoints, which make going back fast.", NULL},
     {"chaos", 0, OPTION_CHOICE, FIELD(chaos), "tlb", NULL, "Debugging",
@@ -393,7 +394,7 @@ bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
         return false;
     }
     if (o->record && o->restore) {
-        snprintf(message, MESSAGE_MAX, "--record: a run that begins with a snapshot cannot be recorded; leave out --record");
+        snprintf(message, MESSAGE_MAX, "--record: a run that begins with a snapshot cannot be recorded; leave it out");
         return false;
     }
     if (o->at && !o->snapshot_to) {

@@ -47,8 +47,8 @@ const struct option replay_options_table[] = {
     {"follow", 0, OPTION_FLAG, FIELD(follow), NULL, NULL, GROUP,
      "Replay a run that is still being recorded, behind it, until it ends.", NULL},
     {"go-live", 0, OPTION_FLAG, FIELD(go_live), NULL, NULL, GROUP,
-     "With --to: leave the recorded run there and go on as a run of its own, with input from here. It is recorded as other runs "
-     "are, from its very beginning.", NULL},
+     "With --to: leave the recorded run there and go on as a run of its own, with input from here. It is recorded as "
+     "other runs are, from its very beginning.", NULL},
 };
 const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 

@@ -109,7 +109,7 @@ static bool reboot(struct run *run)
     char message[IMAGES_MESSAGE_MAX];
     struct boot_report report;
     if (!run->options.kernel) {
-        complain(EXIT_RESET, "the guest resets the machine, and there is nothing to boot; give --kernel FILE with --restore");
+        complain(EXIT_RESET, "the guest resets the machine, and nothing is there to boot; give --kernel with --restore");
         return false;
     }
     run->summary.resets++;
@@ -350,7 +350,8 @@ static int execute(struct run *run, u64 started)
     return finish(run, end);
 }
 
-bool run_record(struct vm *vm, const struct run_options *options, struct image_set *images, char message[IMAGES_MESSAGE_MAX])
+bool run_record(struct vm *vm, const struct run_options *options, struct image_set *images,
+                char message[IMAGES_MESSAGE_MAX])
 {
     the_run.options = *options;
     the_run.vm = vm;

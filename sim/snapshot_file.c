@@ -190,8 +190,8 @@ static bool must_be(const struct snapshot *s, const char *field, u64 value, u64 
 {
     if (value == here)
         return true;
-    snprintf(message, SNAPSHOT_MESSAGE_MAX, "%s: %s is %" PRIu64 " in the snapshot and %" PRIu64 " here; use the version of "
-             "reprise that took it", s->name, field, value, here);
+    snprintf(message, SNAPSHOT_MESSAGE_MAX, "%s: %s is %" PRIu64 " in the snapshot and %" PRIu64 " here; use the "
+             "version of reprise that took it", s->name, field, value, here);
     return false;
 }
 
@@ -206,7 +206,7 @@ static bool check_header(struct snapshot *s, struct vm_config *config, char *mes
         return false;
     const struct cpu_model *model = memchr(h->model, 0, MODEL_BYTES) ? cpu_model_find(h->model) : NULL;
     if (!model)
-        return refuse(message, s->name, "this build has no such processor model", "use the version of reprise that took it");
+        return refuse(message, s->name, "this build has no such processor model", "use the version that took it");
     if (!h->ram_bytes || h->ram_bytes % (1 << 20) || h->ram_bytes > 512ull << 30)
         return refuse(message, s->name, "no machine has that much memory", "take it again");
     *config = (struct vm_config){
@@ -228,15 +228,15 @@ static bool read_header(struct snapshot *s, struct vm_config *config, char *mess
     return check_header(s, config, message);
 }
 
-bool snapshot_open_bytes(const u8 *bytes, u64 size, const char *name, struct snapshot **snapshot, struct vm_config *config,
+bool snapshot_open_bytes(struct snapshot_bytes from, struct snapshot **snapshot, struct vm_config *config,
                          char message[SNAPSHOT_MESSAGE_MAX])
 {
     struct snapshot *s = calloc(1, sizeof *s);
     if (!s)
-        return refuse(message, name, "no memory to read it", "free some");
-    snprintf(s->name, sizeof s->name, "%s", name);
-    s->bytes = bytes;
-    s->size = size;
+        return refuse(message, from.name, "no memory to read it", "free some");
+    snprintf(s->name, sizeof s->name, "%s", from.name);
+    s->bytes = from.data;
+    s->size = from.size;
     s->zstd = ZSTD_createDCtx();
     *snapshot = s;
     if (read_header(s, config, message))
@@ -246,12 +246,14 @@ bool snapshot_open_bytes(const u8 *bytes, u64 size, const char *name, struct sna
     return false;
 }
 
-bool snapshot_open(const char *path, struct snapshot **snapshot, struct vm_config *config, char message[SNAPSHOT_MESSAGE_MAX])
+bool snapshot_open(const char *path, struct snapshot **snapshot, struct vm_config *config,
+                   char message[SNAPSHOT_MESSAGE_MAX])
 {
     struct file file;
     if (!file_read(path, FILE_MAX, &file, message))
         return false;
-    if (!snapshot_open_bytes(file.data, file.size, path, snapshot, config, message)) {
+    const struct snapshot_bytes bytes = {file.data, file.size, path};
+    if (!snapshot_open_bytes(bytes, snapshot, config, message)) {
         file_free(&file);
         return false;
     }

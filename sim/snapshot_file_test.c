@@ -50,7 +50,7 @@ static bool take(const u8 *from, u64 count, u64 *after, char *message)
     struct snapshot *s;
     struct vm_config config;
     struct vm *other;
-    if (!snapshot_open_bytes(from, count, "bytes", &s, &config, message))
+    if (!snapshot_open_bytes((struct snapshot_bytes){from, count, "bytes"}, &s, &config, message))
         return false;
     config.engine = &engine_interp;
     bool taken = false;

@@ -41,6 +41,12 @@ run replay log --to 400000 --snapshot-to snapshot || fail "replay with --snapsho
 run run --restore snapshot
 [ "$(state)" = "$expected" ] || fail "from a replay: $(state) instead of $expected"
 
+# A place of a recorded run: what its registers say is what they say in a run that ends there.
+timeout 60 "$reprise" seek log 400000 >out 2>err || fail "seek"
+grep -q 'at instruction 400000' err && grep -q '^  rip ' err || { fail "seek says"; cat err >&2; }
+timeout 60 "$reprise" seek log >out 2>err
+[ $? -eq 2 ] || fail "seek without an icount"
+
 # Leaving a recorded run: what follows is another run, whose log holds the beginning of the first.
 printf '\x02\xb0\xad\x1b\x03\x00\x01\x00\xfb\x4f\x51\xe4%b%b%b%b%b%b' '\0\0\x10\0' '\0\0\x10\0' '\0\0\0\0' '\0\0\0\0' \
     '\x20\0\x10\0' '\x66\xba\xfd\x03\xec\xa8\x01\x74\xf7\x66\xba\xf8\x03\xec\x3c\x71\x74\x03\xee\xeb\xeb\xb0\x07\xe6\xf4\xf4' >echo
