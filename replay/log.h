@@ -6,7 +6,7 @@
  * All numbers are little-endian.
  *
  *     preamble   "Reprise\n"  version:4  crc of these 12 bytes:4
- *     chunk      header (LOG_CHUNK_HEADER bytes, see log_chunk_put() in log_chunk.c), payload
+ *     chunk      header (LOG_CHUNK_HEADER bytes, see chunk_put() in log_format.c), payload
  *     trailer    offset of the index chunk:8  "xdnI"  crc of these 12 bytes:4     (only of a log that was closed)
  *
  * An event is where it happened and what: a byte (source and two bits that say which fields follow), the icount
