@@ -45,6 +45,8 @@
 #define ESR_RECEIVE_ILLEGAL 0x40u
 #define ESR_ILLEGAL_REGISTER 0x80u
 
+#define LOWEST_VECTOR 16u /* SDM vol. 3, 10.5.2: vectors 0 to 15 are illegal in the APIC */
+
 enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 
 /* Writable bits of each LVT entry, SDM vol. 3, figure 10-8 */
@@ -60,9 +62,11 @@ static void clear_bit(u32 *set, u8 vector) { set[vector >> 5] &= ~(1u << (vector
 /* The highest vector in a set, or -1. */
 static int highest(const u32 *set)
 {
-    for (int i = 7; i >= 0; i--)
-        if (set[i])
-            return i * 32 + 31 - __builtin_clz(set[i]);
+    for (int i = 7; i >= 0; i--) {
+        u32 word = set[i];
+        if (word)
+            return i * 32 + 31 - __builtin_clz(word);
+    }
     return -1;
 }
 
@@ -104,32 +108,44 @@ static u32 ppr(const struct lapic *a)
     return (a->tpr & 0xf0) >= serving_class ? a->tpr : serving_class;
 }
 
-static void fire_lvt(struct lapic *a, enum lapic_lvt entry);
+static void request(struct lapic *a, u8 vector, bool level)
+{
+    set_bit(a->irr, vector);
+    if (level)
+        set_bit(a->tmr, vector);
+    else
+        clear_bit(a->tmr, vector);
+}
+
+/* An illegal vector in LVT_ERROR itself is an error as well, but it does not report itself. */
+static void fire_error(struct lapic *a)
+{
+    u32 lvt = a->lvt[LVT_ERROR];
+    if ((lvt & LVT_MASKED) || !enabled(a))
+        return;
+    if ((u8)lvt < LOWEST_VECTOR)
+        a->esr_pending |= ESR_RECEIVE_ILLEGAL;
+    else
+        request(a, (u8)lvt, false);
+}
 
 static void record_error(struct lapic *a, u32 bit)
 {
     bool news = !(a->esr_pending & bit);
     a->esr_pending |= bit;
     if (news)
-        fire_lvt(a, LVT_ERROR);
+        fire_error(a);
 }
 
-/* SDM vol. 3, 10.5.2: vectors 0 to 15 are illegal in the APIC. */
 static bool accept_fixed(struct lapic *a, u8 vector, bool level)
 {
     if (!enabled(a))
         return false;
-    if (vector < 16) {
-        /* An illegal vector in LVT_ERROR itself must not report itself for ever. */
-        if (!(a->esr_pending & ESR_RECEIVE_ILLEGAL))
-            record_error(a, ESR_RECEIVE_ILLEGAL);
+    if (vector < LOWEST_VECTOR) {
+        record_error(a, ESR_RECEIVE_ILLEGAL);
         return false;
     }
-    set_bit(a->irr, vector);
-    if (level)
-        set_bit(a->tmr, vector);
-    else
-        clear_bit(a->tmr, vector);
+    request(a, vector, level);
     return true;
 }
 
@@ -149,7 +165,7 @@ static void fire_lvt(struct lapic *a, enum lapic_lvt entry)
     u32 lvt = a->lvt[entry];
     if (lvt & LVT_MASKED)
         return;
-    bool has_mode = entry != LVT_TIMER && entry != LVT_ERROR;
+    bool has_mode = entry != LVT_TIMER;
     bool level = entry == LVT_LINT0 && LVT_MODE(lvt) == APIC_FIXED && (lvt & LVT_LEVEL);
     if (has_mode && LVT_MODE(lvt) == APIC_EXTINT)
         return; /* a level that lapic_passes_extint() lets through */
@@ -233,7 +249,7 @@ static void send_ipi(struct lapic *a)
     u8 vector = (u8)low;
     unsigned shorthand = ICR_SHORTHAND(low);
     bool fixed = mode == APIC_FIXED || mode == APIC_LOWEST;
-    if (fixed && vector < 16) {
+    if (fixed && vector < LOWEST_VECTOR) {
         record_error(a, ESR_SEND_ILLEGAL);
         return;
     }

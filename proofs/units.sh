@@ -7,3 +7,13 @@ unit admitted admitted quick "-" ""
 unit scan scan quick "scan_total scan_sens" scan/scan.c sbe/decode.c sbe/isa.c
 unit decode eva quick "dec_safe dec_len" eva/decode.c \
     -eva-ilevel 32 -eva-slevel-function decode:50,main:200 -eva-split-return-function decode:0
+for device in pic apic rtc acpi pci dma; do
+    unit $device eva full "-" eva/$device.c
+done
+for device in uart hpet i8042; do
+    unit $device eva full "-" eva/$device.c -eva-slevel-function main:20,${device}_valid:20 -eva-split-return-function ${device}_valid:0
+done
+unit pit eva full "-" eva/pit.c -eva-slevel-function main:20,pit_valid:20,pit_channel_valid:20 \
+    -eva-split-return-function pit_valid:0,pit_channel_valid:0
+unit dma_device eva full "dev_dma" eva/selftest.c -eva-slevel-function main:20,selftest_valid:20 \
+    -eva-split-return-function selftest_valid:0
