@@ -17,3 +17,6 @@ unit pit eva full "-" eva/pit.c -eva-slevel-function main:20,pit_valid:20,pit_ch
     -eva-split-return-function pit_valid:0,pit_channel_valid:0
 unit dma_device eva full "dev_dma" eva/selftest.c -eva-slevel-function main:20,selftest_valid:20 \
     -eva-split-return-function selftest_valid:0
+unit chipset eva full "dev_dma" eva/chipset.c devices/{chipset,chipset_ports,pic,pit,rtc,uart,lapic,ioapic,hpet,acpi,pci,i8042,dma,selftest}.c \
+    -eva-slevel-function main:50,find_place:50,read_byte:50,write_byte:50,read_ports:100,write_ports:100,pit_channel_valid:20,pit_valid:20,uart_valid:20,hpet_valid:20,i8042_valid:20,selftest_valid:20,chipset_valid:50 \
+    -eva-split-return-function pit_channel_valid:0,pit_valid:0,uart_valid:0,hpet_valid:0,i8042_valid:0,selftest_valid:0,chipset_valid:0,find_place:full
