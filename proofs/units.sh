@@ -20,3 +20,6 @@ unit dma_device eva full "dev_dma" eva/selftest.c -eva-slevel-function main:20,s
 unit chipset eva full "dev_dma" eva/chipset.c devices/{chipset,chipset_ports,pic,pit,rtc,uart,lapic,ioapic,hpet,acpi,pci,i8042,dma,selftest}.c \
     -eva-slevel-function main:50,find_place:50,read_byte:50,write_byte:50,read_ports:100,write_ports:100,pit_channel_valid:20,pit_valid:20,uart_valid:20,hpet_valid:20,i8042_valid:20,selftest_valid:20,chipset_valid:50 \
     -eva-split-return-function pit_channel_valid:0,pit_valid:0,uart_valid:0,hpet_valid:0,i8042_valid:0,selftest_valid:0,chipset_valid:0,find_place:full
+unit lemmas lemmas quick "-" ""
+unit physmem wp full "spt_own" wp/physmem.c -wp-fct physmem_end,physmem_offset,physmem_pointer,physmem_frame,page_part,physmem_is_ram
+unit bus_master wp full "dev_dma" wp/bus_master.c -wp-fct page_part,bus_master_read,bus_master_write
