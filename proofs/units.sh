@@ -8,14 +8,14 @@ unit scan scan quick "scan_total scan_sens" scan/scan.c sbe/decode.c sbe/isa.c
 unit decode eva quick "dec_safe dec_len" eva/decode.c \
     -eva-ilevel 32 -eva-slevel-function decode:50,main:200 -eva-split-return-function decode:0
 for device in pic apic rtc acpi pci dma; do
-    unit $device eva full "-" eva/$device.c
+    unit $device eva quick "-" eva/$device.c
 done
 for device in uart hpet i8042; do
-    unit $device eva full "-" eva/$device.c -eva-slevel-function main:20,${device}_valid:20 -eva-split-return-function ${device}_valid:0
+    unit $device eva quick "-" eva/$device.c -eva-slevel-function main:20,${device}_valid:20 -eva-split-return-function ${device}_valid:0
 done
-unit pit eva full "-" eva/pit.c -eva-slevel-function main:20,pit_valid:20,pit_channel_valid:20 \
+unit pit eva quick "-" eva/pit.c -eva-slevel-function main:20,pit_valid:20,pit_channel_valid:20 \
     -eva-split-return-function pit_valid:0,pit_channel_valid:0
-unit dma_device eva full "dev_dma" eva/selftest.c -eva-slevel-function main:20,selftest_valid:20 \
+unit dma_device eva quick "dev_dma" eva/selftest.c -eva-slevel-function main:20,selftest_valid:20 \
     -eva-split-return-function selftest_valid:0
 unit chipset eva full "dev_dma" eva/chipset.c devices/{chipset,chipset_ports,pic,pit,rtc,uart,lapic,ioapic,hpet,acpi,pci,i8042,dma,selftest}.c \
     -eva-slevel-function main:50,find_place:50,read_byte:50,write_byte:50,read_ports:100,write_ports:100,pit_channel_valid:20,pit_valid:20,uart_valid:20,hpet_valid:20,i8042_valid:20,selftest_valid:20,chipset_valid:50 \
@@ -23,5 +23,7 @@ unit chipset eva full "dev_dma" eva/chipset.c devices/{chipset,chipset_ports,pic
 unit lemmas lemmas quick "-" ""
 unit physmem wp full "spt_own" wp/physmem.c -wp-fct gpa,gva,physmem_end,physmem_offset,physmem_pointer,physmem_frame,page_part,physmem_is_ram
 unit bus_master wp full "dev_dma" wp/bus_master.c -wp-fct page_part,bus_master_read,bus_master_write
-unit walk eva full "spt_perm" eva/walk.c -eva-slevel-function main:20,walk_tables:400,current_format:10,walk_guest:20 \
+unit walk eva quick "spt_perm" eva/walk.c -eva-slevel-function main:20,walk_tables:400,current_format:10,walk_guest:20 \
     -eva-split-return-function walk_guest:0,current_format:full
+unit msr eva quick "-" eva/msr.c core/{cpuid,cpuid_models}.c @include:stubs/mmu/access.h -eva-slevel-function registers:200
+unit msr_find scan full "-" scan/msr.c
