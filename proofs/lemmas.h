@@ -6,6 +6,8 @@
 /*@ axiomatic bit_lemmas {
       admit lemma and_page_mask: \forall integer x; 0 <= x < 0x10000000000000000 ==> (x & 4095) == x % 4096;
       admit lemma shift_page: \forall integer x; 0 <= x < 0x10000000000000000 ==> (x >> 12) == x / 4096;
+      admit lemma scale_page: \forall integer x; 0 <= x < 0x10000000000000 ==> (x << 12) == x * 4096;
+      admit lemma scale_page_twice: \forall integer x; 0 <= x < 0x8000000000000 ==> (x << 13) == x * 8192;
     } */
 
 #endif

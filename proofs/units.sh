@@ -21,7 +21,7 @@ unit chipset eva full "dev_dma" eva/chipset.c devices/{chipset,chipset_ports,pic
     -eva-slevel-function main:50,find_place:50,read_byte:50,write_byte:50,read_ports:100,write_ports:100,pit_channel_valid:20,pit_valid:20,uart_valid:20,hpet_valid:20,i8042_valid:20,selftest_valid:20,chipset_valid:50 \
     -eva-split-return-function pit_channel_valid:0,pit_valid:0,uart_valid:0,hpet_valid:0,i8042_valid:0,selftest_valid:0,chipset_valid:0,find_place:full
 unit lemmas lemmas quick "-" ""
-unit physmem wp full "spt_own" wp/physmem.c -wp-fct gpa,gva,physmem_end,physmem_offset,physmem_pointer,physmem_frame,page_part,physmem_is_ram
+unit physmem wp full "spt_own" wp/physmem.c -wp-fct gpa,gva,physmem_end,physmem_offset,physmem_host,physmem_pointer,physmem_frame,page_part,physmem_is_ram
 unit bus_master wp full "dev_dma" wp/bus_master.c -wp-fct page_part,bus_master_read,bus_master_write
 unit walk eva quick "spt_perm" eva/walk.c -eva-slevel-function main:20,walk_tables:400,current_format:10,walk_guest:20 \
     -eva-split-return-function walk_guest:0,current_format:full

@@ -78,6 +78,7 @@ static void any_machine(void)
     vm.config.debug_exit = any_bool();
     vm.config.rtc_start = any_u64();
     vm.memory.ram = ram;
+    vm.memory.host_shift = PAGE_SHIFT;
     vm.memory.frames = &frame;
     vm.memory.size = vm.memory.low = sizeof ram;
 }

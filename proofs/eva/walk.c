@@ -42,6 +42,7 @@ static void any_machine(void)
     vm.vcpu_count = 1;
     vm.config.model = &model;
     vm.memory.ram = ram;
+    vm.memory.host_shift = PAGE_SHIFT;
     vm.memory.frames = frames;
     vm.memory.size = sizeof ram;
     vm.memory.low = PHYS_HOLE_BEGIN;
