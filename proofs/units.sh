@@ -27,3 +27,7 @@ unit walk eva quick "spt_perm" eva/walk.c -eva-slevel-function main:20,walk_tabl
     -eva-split-return-function walk_guest:0,current_format:full
 unit msr eva quick "-" eva/msr.c core/{cpuid,cpuid_models}.c @include:stubs/mmu/access.h -eva-slevel-function registers:200
 unit msr_find scan full "-" scan/msr.c
+unit log eva quick "log_rd" eva/log.c replay/log_format.c \
+    -eva-slevel-function main:20,reader_valid:20,log_next:20,decode:20,load:20,load_chunk:30,read_chunk:20,read_payload:20,read_header:20,chunk_get:20,read_machine:20,take_fields:20,skip_images:20,log_seek_icount:20,index_is_sound:20,use:20,next:20 \
+    -eva-split-return-function reader_valid:0,load:0,decode:0,log_next:0,load_chunk:0,read_chunk:0,read_header:0,chunk_get:0
+unit log_machine eva quick "log_rd" eva/log_machine.c replay/log_format.c -eva-slevel-function main:60
