@@ -55,15 +55,18 @@ static const u32 lvt_writable[LVT_COUNT] = {
     [LVT_LINT0] = 0x0001a7ff, [LVT_LINT1] = 0x0001a7ff, [LVT_ERROR] = 0x000100ff,
 };
 
-static bool get_bit(const u32 *set, u8 vector) { return set[vector >> 5] >> (vector & 31) & 1; }
-static void set_bit(u32 *set, u8 vector) { set[vector >> 5] |= 1u << (vector & 31); }
-static void clear_bit(u32 *set, u8 vector) { set[vector >> 5] &= ~(1u << (vector & 31)); }
+/* A bit a vector. Whole arrays, so that the proofs check indices against them and not against struct lapic. */
+typedef u32 vector_set[8];
+
+static bool get_bit(vector_set *set, u8 vector) { return (*set)[vector >> 5] >> (vector & 31) & 1; }
+static void set_bit(vector_set *set, u8 vector) { (*set)[vector >> 5] |= 1u << (vector & 31); }
+static void clear_bit(vector_set *set, u8 vector) { (*set)[vector >> 5] &= ~(1u << (vector & 31)); }
 
 /* The highest vector in a set, or -1. */
-static int highest(const u32 *set)
+static int highest(const vector_set *set)
 {
     for (int i = 7; i >= 0; i--) {
-        u32 word = set[i];
+        u32 word = (*set)[i];
         if (word)
             return i * 32 + 31 - __builtin_clz(word);
     }
@@ -103,18 +106,18 @@ void lapic_virtual_wire(struct lapic *a)
 
 static u32 ppr(const struct lapic *a)
 {
-    int serving = highest(a->isr);
+    int serving = highest((const vector_set *)&a->isr);
     u32 serving_class = serving < 0 ? 0 : (u32)serving & 0xf0;
     return (a->tpr & 0xf0) >= serving_class ? a->tpr : serving_class;
 }
 
 static void request(struct lapic *a, u8 vector, bool level)
 {
-    set_bit(a->irr, vector);
+    set_bit(&a->irr, vector);
     if (level)
-        set_bit(a->tmr, vector);
+        set_bit(&a->tmr, vector);
     else
-        clear_bit(a->tmr, vector);
+        clear_bit(&a->tmr, vector);
 }
 
 /* An illegal vector in LVT_ERROR itself is an error as well, but it does not report itself. */
@@ -209,7 +212,7 @@ bool lapic_passes_extint(const struct lapic *a)
 
 bool lapic_pending(const struct lapic *a)
 {
-    int vector = highest(a->irr);
+    int vector = highest((const vector_set *)&a->irr);
     return vector >= 0 && ((u32)vector & 0xf0) > (ppr(a) & 0xf0);
 }
 
@@ -217,20 +220,20 @@ u8 lapic_acknowledge(struct lapic *a)
 {
     if (!lapic_pending(a))
         return (u8)a->svr; /* the spurious vector, 10.9 */
-    u8 vector = (u8)highest(a->irr);
-    clear_bit(a->irr, vector);
-    set_bit(a->isr, vector);
+    u8 vector = (u8)highest((const vector_set *)&a->irr);
+    clear_bit(&a->irr, vector);
+    set_bit(&a->isr, vector);
     return vector;
 }
 
 static void end_of_interrupt(struct lapic *a)
 {
-    int serving = highest(a->isr);
+    int serving = highest((const vector_set *)&a->isr);
     if (serving < 0)
         return;
     u8 vector = (u8)serving;
-    clear_bit(a->isr, vector);
-    if (!get_bit(a->tmr, vector))
+    clear_bit(&a->isr, vector);
+    if (!get_bit(&a->tmr, vector))
         return;
     a->eoi_pending = 1;
     a->eoi_vector = vector;
@@ -329,8 +332,8 @@ static void write_svr(struct lapic *a, u32 value, u64 now)
 static u32 read_register(struct lapic *a, unsigned reg, u64 now)
 {
     if (reg >= REG_ISR && reg < REG_IRR_END) {
-        const u32 *set = reg < REG_TMR ? a->isr : reg < REG_IRR ? a->tmr : a->irr;
-        return set[reg >> 4 & 7];
+        unsigned n = reg >> 4 & 7;
+        return reg < REG_TMR ? a->isr[n] : reg < REG_IRR ? a->tmr[n] : a->irr[n];
     }
     if (reg >= REG_LVT && reg < REG_LVT_END)
         return a->lvt[(reg - REG_LVT) >> 4];

@@ -23,8 +23,8 @@ unit chipset eva full "dev_dma" eva/chipset.c devices/{chipset,chipset_ports,pic
 unit lemmas lemmas quick "-" ""
 unit physmem wp full "spt_own" wp/physmem.c -wp-fct gpa,gva,physmem_end,physmem_offset,physmem_host,physmem_pointer,physmem_frame,page_part,physmem_is_ram
 unit bus_master wp full "dev_dma" wp/bus_master.c -wp-fct page_part,bus_master_read,bus_master_write
-unit walk eva quick "spt_perm" eva/walk.c -eva-slevel-function main:20,walk_tables:400,current_format:10,walk_guest:20 \
-    -eva-split-return-function walk_guest:0,current_format:full
+unit walk eva quick "spt_perm" eva/walk.c -eva-slevel-function main:20,walk_tables:400,walk_success:400,walk_any:400,physmem_offset:10,physmem_pointer:10,current_format:10,walk_guest:20,walk_guest_path:20 \
+    -eva-split-return-function walk_guest:0,walk_guest_path:0,current_format:full,physmem_offset:full
 unit msr eva quick "-" eva/msr.c core/{cpuid,cpuid_models}.c @include:stubs/mmu/access.h -eva-slevel-function registers:200
 unit msr_find scan full "-" scan/msr.c
 unit log eva quick "log_rd" eva/log.c replay/log_format.c \

@@ -60,6 +60,12 @@ void main(void)
         REACHED(fault);
         //@ check error: r.error < 32;
     }
+    struct walk_path path;
+    r = walk_guest_path(&v, any_u64(), (enum access)any_below(3), (enum tlb_rights)any_below(4), &path);
+    if (r.ok) {
+        REACHED(path);
+        //@ check levels: path.levels <= 4;
+    }
     walk_load_pdptes(&v, any_u64());
     REACHED(pdptes);
 }

@@ -5,7 +5,7 @@
 
 /* What the table's policies call, and this program does not. */
 void vcpu_update_mode(struct vcpu *v) { (void)v; }
-void tlb_flush(struct vcpu *v) { (void)v; }
+void tlb_invalidate(struct vcpu *v) { (void)v; }
 u64 chipset_get_tsc_deadline(struct vm *vm, struct vcpu *v) { return (void)vm, (void)v, 0; }
 void chipset_set_tsc_deadline(struct vm *vm, struct vcpu *v, u64 tsc) { (void)vm, (void)v, (void)tsc; }
 void chipset_set_apic_base(struct vm *vm, struct vcpu *v, u64 msr) { (void)vm, (void)v, (void)msr; }

@@ -62,6 +62,8 @@ static bool mem_probe(struct vcpu *v, u64 linear, unsigned size, enum access acc
 
 static void tlb_flush(struct vcpu *v) { v->tlb.epoch = Frama_C_unsigned_long_interval(1, PAGE_MASK); }
 
+static void tlb_invalidate(struct vcpu *v) { tlb_flush(v); }
+
 static void tlb_update_rights(struct vcpu *v)
 {
     v->tlb.rights = (u8)Frama_C_interval(0, TLB_RIGHTS - 1);
