@@ -1,5 +1,6 @@
-/* Guest memory as bus masters reach it: RAM only. What a device aims at MMIO or at nothing is lost, and reads as all ones, so that
- * devices never call each other. Any address, any size; addresses wrap at 2^64. Writes keep the TLB and decoded code coherent. */
+/* Guest memory as bus masters reach it: RAM only. What a device aims at MMIO or at nothing is lost, and reads as all
+ * ones, so that devices never call each other. Any address, any size; addresses wrap at 2^64. Writes keep the TLB and
+ * decoded code coherent. */
 #ifndef REPRISE_DEVICES_BUS_MASTER_H
 #define REPRISE_DEVICES_BUS_MASTER_H
 

@@ -1,5 +1,6 @@
-/* The only facts that the proofs admit: masks and shifts as arithmetic, which WP's provers do not find by themselves. Each has
- * its proof over bit vectors in proofs/lemmas/NAME.smt2, which ci/proofs gives to z3. Nothing else may be admitted anywhere. */
+/* The only facts that the proofs admit: masks and shifts as arithmetic, which WP's provers do not find by themselves.
+ * Each has its proof over bit vectors in proofs/lemmas/NAME.smt2, which ci/proofs gives to z3. Nothing else may be
+ * admitted anywhere. */
 #ifndef REPRISE_PROOFS_LEMMAS_H
 #define REPRISE_PROOFS_LEMMAS_H
 

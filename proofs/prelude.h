@@ -1,4 +1,5 @@
-/* Before every source that Frama-C reads, and only there. It takes away what Frama-C 25 cannot parse, and nothing that a proof rests on:
+/* Before every source that Frama-C reads, and only there. It takes away what Frama-C 25 cannot parse, and nothing that
+ * a proof rests on:
  *  - __int128: the units use neither u128 nor s128 (ci/proofs refuses one that does);
  *  - _Alignas: no proof speaks of alignment;
  *  - __builtin_expect: a hint;
@@ -15,7 +16,8 @@
 
 #include <string.h>
 
-/* Files that Frama-C cannot read (assembly) are replaced by their specifications: these have the same include guards. */
+/* Files that Frama-C cannot read (assembly) are replaced by their specifications: these have the same include
+ * guards. */
 #include "proofs/stubs/core/scale.h"
 
 #endif

@@ -31,7 +31,5 @@ unit log eva quick "log_rd" eva/log.c replay/log_format.c \
     -eva-slevel-function main:20,reader_valid:20,log_next:20,decode:20,load:20,load_chunk:30,read_chunk:20,read_payload:20,read_header:20,chunk_get:20,read_machine:20,take_fields:20,skip_images:20,log_seek_icount:20,index_is_sound:20,use:20,next:20 \
     -eva-split-return-function reader_valid:0,load:0,decode:0,log_next:0,load_chunk:0,read_chunk:0,read_header:0,chunk_get:0
 unit log_machine eva quick "log_rd" eva/log_machine.c replay/log_format.c -eva-slevel-function main:60
-if [ -f "$source/mmu/shadow_entry.c" ]; then
-    unit shadow_entry wp full "spt_perm spt_own spt_dirty" wp/shadow_entry.c \
-        -wp-fct owned,decide,pack,shadow_entry_write,shadow_entry_protect -wp-prover cvc5,cvc4,z3 -wp-timeout 20
-fi
+unit shadow_entry wp full "spt_perm spt_own spt_dirty" wp/shadow_entry.c \
+    -wp-fct owned,decide,pack,shadow_entry_write,shadow_entry_protect -wp-prover cvc5,cvc4,z3 -wp-timeout 20

@@ -1,5 +1,5 @@
-/* The local APIC and the I/O APIC together, in any state: accesses of any offset and size, line changes, messages, ticks and
- * acknowledgements. */
+/* The local APIC and the I/O APIC together, in any state: accesses of any offset and size, line changes, messages,
+ * ticks and acknowledgements. */
 #include "eva/board.h"
 
 #include "devices/lapic.c"

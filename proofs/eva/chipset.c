@@ -1,6 +1,6 @@
-/* The board: the port map, the MMIO map, the wires and the clock. In any state that satisfies chipset_valid(), at any time, any
- * access of any port or address and size, any input and any tick; the state is valid again. dev_dma: bus masters offer
- * bytes that exist (proofs/wp/bus_master.c: and reach RAM only). */
+/* The board: the port map, the MMIO map, the wires and the clock. In any state that satisfies chipset_valid(), at any
+ * time, any access of any port or address and size, any input and any tick; the state is valid again. dev_dma: bus
+ * masters offer bytes that exist (proofs/wp/bus_master.c: and reach RAM only). */
 #include "eva/eva.h"
 
 #include "core/host.h"

@@ -1,5 +1,5 @@
-/* dec_safe, dec_len: the decoder on any 0 to 15 bytes, in each code mode. The bytes end where the object ends, so that reading
- * one too many is an error. The contract of decode() is checked on the way. */
+/* dec_safe, dec_len: the decoder on any 0 to 15 bytes, in each code mode. The bytes end where the object ends, so that
+ * reading one too many is an error. The contract of decode() is checked on the way. */
 #include "eva/eva.h"
 
 #include "sbe/decode.c"

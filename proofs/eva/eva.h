@@ -1,8 +1,8 @@
 /* What the Eva drivers share. A driver calls the code under proof with every value that an attacker may choose:
  * any_*() below are values that Eva knows nothing of.
  *
- * REACHED(what) is the smoke test of a driver: ci/proofs fails unless Eva finds each of them reachable, so that no unit is
- * proved because its driver's assumptions contradict each other, or because the code under proof never returns. */
+ * REACHED(what) is the smoke test of a driver: ci/proofs fails unless Eva finds each of them reachable, so that no unit
+ * is proved because its driver's assumptions contradict each other, or because the code under proof never returns. */
 #ifndef REPRISE_PROOFS_EVA_H
 #define REPRISE_PROOFS_EVA_H
 

@@ -1,6 +1,6 @@
-/* log_rd: the reader of logs. Any bytes in the file, any answers of the codec, in any state of the reader that satisfies
- * reader_valid(): opening it, the next event, seeking by the index. Nothing undefined happens, and the state is valid again.
- * An event that is delivered lies within the bounds that the replayer counts on. */
+/* log_rd: the reader of logs. Any bytes in the file, any answers of the codec, in any state of the reader that
+ * satisfies reader_valid(): opening it, the next event, seeking by the index. Nothing undefined happens, and the state
+ * is valid again. An event that is delivered lies within the bounds that the replayer counts on. */
 #include "eva/eva.h"
 
 #include "replay/log_reader.c"

@@ -1,5 +1,5 @@
-/* log_rd: a field of the machine's description in a log. Any number, any bytes up to a chunk's worth; and again with 1 to 40 bytes that
- * end where their object ends. */
+/* log_rd: a field of the machine's description in a log. Any number, any bytes up to a chunk's worth; and again with 1
+ * to 40 bytes that end where their object ends. */
 #include "eva/eva.h"
 
 #include "replay/log_machine.c"

@@ -55,7 +55,8 @@ static void any_machine(void)
     vm.config.model = any_bool() ? &cpu_models[0] : &cpu_models[any_below(cpu_model_count)];
 }
 
-/* Each row with each index that find_row() finds it for; that it finds no other, proofs/scan/msr.c shows by trying all indices. */
+/* Each row with each index that find_row() finds it for; that it finds no other, proofs/scan/msr.c shows by trying all
+ * indices. */
 static void registers(void)
 {
     u64 out;

@@ -1,4 +1,5 @@
-/* PCI configuration mechanism 1: in any state, any of the accesses; a PIRQ goes to a line of the 8259A pair or nowhere. */
+/* PCI configuration mechanism 1: in any state, any of the accesses; a PIRQ goes to a line of the 8259A pair or
+ * nowhere. */
 #include "eva/board.h"
 
 #include "devices/pci.c"

@@ -1,4 +1,5 @@
-/* dev_dma, the device side: any register values make the bus master offer bytes that exist, 64 at a time, on a line that exists. */
+/* dev_dma, the device side: any register values make the bus master offer bytes that exist, 64 at a time, on a line
+ * that exists. */
 #include "eva/board.h"
 
 #include "devices/selftest.c"

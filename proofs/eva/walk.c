@@ -1,5 +1,6 @@
-/* The guest walk: any page tables in any RAM of 5 GiB, any control registers, any linear address, access and rights. What it
- * answers is a page of the physical address space or an error code; the entries that it marks lie where it has read them. */
+/* The guest walk: any page tables in any RAM of 5 GiB, any control registers, any linear address, access and rights.
+ * What it answers is a page of the physical address space or an error code; the entries that it marks lie where it has
+ * read them. */
 #include "eva/eva.h"
 
 #include "mmu/walk.c"

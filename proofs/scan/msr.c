@@ -1,4 +1,5 @@
-/* msr_find: for each of the 2^32 MSR indices, find_row() answers the one row that holds it, or none where no row does. */
+/* msr_find: for each of the 2^32 MSR indices, find_row() answers the one row that holds it, or none where no row
+ * does. */
 #include "core/msr.c"
 
 #include <stdio.h>

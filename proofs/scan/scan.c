@@ -1,10 +1,11 @@
 /* scan_total and scan_sens, by enumeration of the real decoder's answers.
  *
- * Every opcode byte of every map, with every ModRM byte, under every combination of prefixes that can choose a row, in every
- * code mode, goes through decode(). What it answers is either DECODE_INVALID, which the interpreter turns into #UD and a
- * translator into a trap, or a row; then:
+ * Every opcode byte of every map, with every ModRM byte, under every combination of prefixes that can choose a row, in
+ * every code mode, goes through decode(). What it answers is either DECODE_INVALID, which the interpreter turns into
+ * #UD and a translator into a trap, or a row; then:
  *   scan_total   the row exists in this mode and has one of the classes of sbe/isa.h;
- *   scan_sens    if the bytes are a sensitive instruction, the class is CLS_CALLOUT. What is sensitive is listed below by its bytes,
+ *   scan_sens    if the bytes are a sensitive instruction, the class is CLS_CALLOUT. What is sensitive is listed below
+ * by its bytes,
  *                from the manual, without a look at isa.def;
  *   scan_priv    if the row is privileged (A_CPL0), the class is CLS_CALLOUT;
  *   scan_pure    a row of class CLS_IDENTITY has no memory operand, but for an address alone (LEA) or a hint (NOP).
@@ -23,7 +24,8 @@ struct sensitive {
 };
 
 /* SDM vol. 3, table 2-3 (privileged) and section 2.8; vol. 2 for those that read or load what a guest must not see:
- * descriptor-table registers, selectors and descriptors, the machine status word, IF and IOPL, counters, identification. */
+ * descriptor-table registers, selectors and descriptors, the machine status word, IF and IOPL, counters,
+ * identification. */
 static const struct sensitive sensitive[] = {
     {MAP_1B, 0x06, 0x07, ANY_DIGIT, MOD_ANY, PREFIX_ANY, "PUSH ES, POP ES"},
     {MAP_1B, 0x0e, 0x0e, ANY_DIGIT, MOD_ANY, PREFIX_ANY, "PUSH CS"},
@@ -234,7 +236,8 @@ static void legacy(enum code_mode mode)
                 all_opcodes((struct encoding){.mode = mode, .map = map, .prefix = prefix, .rex = rexes[rex]});
 }
 
-/* Both forms, every map, pp, L, W, R and B; vvvv names a register or none. Outside 64-bit mode R and X are stored as ones. */
+/* Both forms, every map, pp, L, W, R and B; vvvv names a register or none. Outside 64-bit mode R and X are stored as
+ * ones. */
 static void vex(enum code_mode mode)
 {
     for (u8 map = 1; map <= 3; map++)

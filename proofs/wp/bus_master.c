@@ -1,6 +1,6 @@
-/* dev_dma: whatever a device asks for, every transfer that is made lies in this VM's RAM, within one page, and takes its bytes from
- * within the device's buffer. Assumed here: phys_read() and phys_write() leave the memory map itself alone (what they change is
- * summed up in guest_memory). That the buffers exist, proofs/eva/chipset.c shows. */
+/* dev_dma: whatever a device asks for, every transfer that is made lies in this VM's RAM, within one page, and takes
+ * its bytes from within the device's buffer. Assumed here: phys_read() and phys_write() leave the memory map itself
+ * alone (what they change is summed up in guest_memory). That the buffers exist, proofs/eva/chipset.c shows. */
 #include "proofs/lemmas.h"
 
 #include "core/vm.h"

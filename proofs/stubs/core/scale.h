@@ -1,4 +1,5 @@
-/* Stands for core/scale.h, which Frama-C cannot read: any result at all, whatever the arguments. core/clock_test.c tests the original. */
+/* Stands for core/scale.h, which Frama-C cannot read: any result at all, whatever the arguments. core/clock_test.c
+ * tests the original. */
 #ifndef REPRISE_CORE_SCALE_H
 #define REPRISE_CORE_SCALE_H
 

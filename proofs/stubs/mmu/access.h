@@ -1,5 +1,6 @@
-/* Stands for mmu/access.h in the driver of core/: an access gives any value, or fails with any fault recorded. The fast paths of the
- * original turn integers into pointers, which no proof here covers: mmu/access_test.c and mmu/coherence_test.c test them. */
+/* Stands for mmu/access.h in the driver of core/: an access gives any value, or fails with any fault recorded. The fast
+ * paths of the original turn integers into pointers, which no proof here covers: mmu/access_test.c and
+ * mmu/coherence_test.c test them. */
 #ifndef REPRISE_MMU_ACCESS_H
 #define REPRISE_MMU_ACCESS_H
 
