@@ -199,6 +199,7 @@ static bool get_value(struct log_reader *r, size_t *at, struct log_event *e)
         return true;
     if (*at + 8 > r->loaded_bytes)
         return false;
+    //@ check in_plain: *at + 8 <= LOG_PLAIN_MAX;
     e->hash = get_le(r->plain + *at, 8);
     *at += 8;
     return true;
