@@ -95,3 +95,7 @@ foreach(extra guests fuzz sim/tests)
     add_subdirectory(${extra})
   endif()
 endforeach()
+
+# Frama-C: the quick proof units; ci/proofs runs all of them.
+add_test(NAME proofs.quick COMMAND ${CMAKE_SOURCE_DIR}/ci/proofs --quick)
+set_tests_properties(proofs.quick PROPERTIES LABELS proofs TIMEOUT 900 ENVIRONMENT REPRISE_CACHE=${REPRISE_CACHE})

@@ -2,6 +2,7 @@
 #ifndef REPRISE_CORE_CLOCK_H
 #define REPRISE_CORE_CLOCK_H
 
+#include "core/scale.h"
 #include "core/types.h"
 
 /* One instruction takes one virtual nanosecond; HLT adds the time it skips. */
@@ -14,18 +15,6 @@ struct clock {
 #define NS_PER_SECOND 1000000000ull
 
 static inline u64 clock_now(const struct clock *c, u64 icount) { return icount + c->skipped_ns; }
-
-/* (a * b + round) / c without overflow on the way; UINT64_MAX where the result does not fit. One MUL and one DIV: the
- * metal build has no library for 128-bit division. */
-static inline u64 clock_scale(u64 a, u64 b, u64 round, u64 c)
-{
-    u128 product = (u128)a * b + round;
-    u64 low = (u64)product, high = (u64)(product >> 64);
-    if (high >= c)
-        return UINT64_MAX;
-    __asm__("divq %2" : "+a"(low), "+d"(high) : "r"(c) : "cc");
-    return low;
-}
 
 /* Periods of a `hz` counter elapsed at `ns`. */
 static inline u64 clock_ticks(u64 ns, u64 hz) { return clock_scale(ns, hz, 0, NS_PER_SECOND); }

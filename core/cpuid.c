@@ -248,17 +248,21 @@ static struct cpuid_result extended_features(const struct cpu_model *m, const st
     return r;
 }
 
+/* Sixteen bytes of the processor's name. */
+static struct cpuid_result leaf_brand(const struct cpu_model *m, unsigned at)
+{
+    return (struct cpuid_result){word_of(m->brand, at), word_of(m->brand, at + 4), word_of(m->brand, at + 8),
+                                 word_of(m->brand, at + 12)};
+}
+
 static struct cpuid_result extended_leaf(const struct cpu_model *m, const struct cpu *c, u32 leaf)
 {
-    unsigned part = (leaf - 0x80000002u) * 16;
     switch (leaf) {
     case 0x80000000: return (struct cpuid_result){.eax = m->max_extended};
     case 0x80000001: return extended_features(m, c);
-    case 0x80000002:
-    case 0x80000003:
-    case 0x80000004:
-        return (struct cpuid_result){word_of(m->brand, part), word_of(m->brand, part + 4), word_of(m->brand, part + 8),
-                                     word_of(m->brand, part + 12)};
+    case 0x80000002: return leaf_brand(m, 0);
+    case 0x80000003: return leaf_brand(m, 16);
+    case 0x80000004: return leaf_brand(m, 32);
     case 0x80000006: return (struct cpuid_result){.ecx = 256u << 16 | 6u << 12 | 64}; /* L2: 256 KiB, 8 ways */
     case 0x80000007: return (struct cpuid_result){.edx = 1u << 8};                    /* invariant TSC */
     case 0x80000008: return (struct cpuid_result){.eax = LINEAR_ADDRESS_BITS << 8 | PHYS_ADDRESS_BITS};

@@ -11,7 +11,9 @@
 
 /* Zeroed, page-aligned memory, backed lazily where the host can. For VM creation only, never on the hot
  * path. Returns NULL when the host refuses. Owned by the caller until host_free with the same size. */
+/*@ assigns \nothing; */
 void *host_alloc(size_t bytes);
+/*@ assigns \nothing; */
 void host_free(void *memory, size_t bytes);
 
 /* Makes every access to a piece of host_alloc-ed memory fault. False if the host cannot. FPU-safe. */

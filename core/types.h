@@ -25,7 +25,9 @@ typedef struct { u64 raw; } gva_t; /* guest linear address */
 typedef struct { u64 raw; } gpa_t; /* guest physical address */
 typedef struct { u64 raw; } hpa_t; /* host physical address (metal) */
 
+/*@ assigns \nothing; ensures \result.raw == raw; */
 static inline gva_t gva(u64 raw) { return (gva_t){raw}; }
+/*@ assigns \nothing; ensures \result.raw == raw; */
 static inline gpa_t gpa(u64 raw) { return (gpa_t){raw}; }
 
 enum { PAGE_SHIFT = 12, PAGE_SIZE = 1 << PAGE_SHIFT, PAGE_MASK = PAGE_SIZE - 1 };

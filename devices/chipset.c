@@ -2,6 +2,7 @@
 #include "devices/chipset.h"
 
 #include "core/host.h"
+#include "devices/bus_master.h"
 #include "devices/chipset_internal.h"
 #include "mmu/access.h"
 
@@ -56,8 +57,9 @@ static void drive_line(struct chipset *cs, unsigned line)
     bool level = line_level(cs, line);
     if (line < 16)
         drive_pic(cs, line);
-    else if (line < PIRQ_LINE + PCI_PIRQS && pci_pirq_route(&cs->pci, line - PIRQ_LINE) >= 0)
-        drive_pic(cs, (unsigned)pci_pirq_route(&cs->pci, line - PIRQ_LINE));
+    int route = line >= PIRQ_LINE && line < PIRQ_LINE + PCI_PIRQS ? pci_pirq_route(&cs->pci, line - PIRQ_LINE) : -1;
+    if (route >= 0)
+        drive_pic(cs, (unsigned)route);
     if (line == 2)
         return; /* the cascade; pin 2 carries IRQ 0 */
     ioapic_set_line(&cs->ioapic, line == PIT_IRQ_LINE ? 2 : line, level, &cs->lapic);
@@ -98,34 +100,14 @@ static void service_request(void *context, enum device_request request, u32 argu
     w->vm->chipset.unsettled = 1;
 }
 
-/* Bus masters reach RAM only: what they aim at MMIO or nowhere is lost, so that devices never call each other. */
-static void service_dma(struct vm *vm, u64 address, void *to, const void *from, unsigned size)
-{
-    while (size) {
-        unsigned in_page = PAGE_SIZE - (unsigned)(address & PAGE_MASK);
-        unsigned step = size < in_page ? size : in_page;
-        bool ram = physmem_pointer(&vm->memory, gpa(address)) != NULL;
-        if (from && ram)
-            phys_write(vm, gpa(address), from, step);
-        else if (to && ram)
-            phys_read(vm, gpa(address), to, step);
-        else if (to)
-            memset(to, 0xff, step);
-        address += step;
-        size -= step;
-        from = from ? (const u8 *)from + step : NULL;
-        to = to ? (u8 *)to + step : NULL;
-    }
-}
-
 static void service_dma_read(void *context, u64 from, void *to, unsigned size)
 {
-    service_dma(((struct wires *)context)->vm, from, to, NULL, size);
+    bus_master_read(((struct wires *)context)->vm, from, to, size);
 }
 
 static void service_dma_write(void *context, u64 to, const void *from, unsigned size)
 {
-    service_dma(((struct wires *)context)->vm, to, NULL, from, size);
+    bus_master_write(((struct wires *)context)->vm, to, from, size);
 }
 
 static const struct device_services services = {

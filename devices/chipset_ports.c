@@ -150,66 +150,89 @@ static const struct port_range port_ranges[] = {
     {SELFTEST_PORT, SELFTEST_PORT + SELFTEST_PORTS - 1, SOURCE_SELFTEST, 0, true, read_selftest, write_selftest},
 };
 
-static const struct port_range *find_range(u16 port)
+/* A port and the range that it lies in: the offset stays below the range's length. */
+struct place {
+    const struct port_range *range; /* NULL: unassigned */
+    u16 port;
+    unsigned offset;
+};
+
+static struct place find_place(u16 port)
 {
     for (unsigned i = 0; i < ARRAY_LEN(port_ranges); i++)
         if (port >= port_ranges[i].first && port <= port_ranges[i].last)
-            return &port_ranges[i];
-    return NULL;
+            return (struct place){&port_ranges[i], port, port - port_ranges[i].first};
+    return (struct place){NULL, port, 0};
 }
 
 /* Can the range take the access in one piece? Wide registers are 4 bytes and aligned. */
-static bool takes_whole(const struct port_range *r, u16 port, unsigned size)
+static bool takes_whole(const struct place *p, unsigned size)
 {
-    return r && (size == 1 || (r->wide && port + size - 1 <= r->last && (port & 3) + size <= 4));
+    const struct port_range *r = p->range;
+    return size == 1 || (r->wide && p->port + size - 1 <= r->last && (p->port & 3) + size <= 4);
 }
 
-static u32 io_read_range(struct vm *vm, const struct port_range *r, u16 port, unsigned size)
+static u32 read_place(struct vm *vm, const struct place *p, unsigned size)
 {
-    struct wires w = {vm, (enum source)r->source};
-    struct port_access a = {vm, &vm->chipset, port, port - r->first, size, r->unit, chipset_env(&w)};
-    return r->read(&a);
+    struct wires w = {vm, (enum source)p->range->source};
+    struct port_access a = {vm, &vm->chipset, p->port, p->offset, size, p->range->unit, chipset_env(&w)};
+    return p->range->read(&a);
 }
 
-static void io_write_range(struct vm *vm, const struct port_range *r, u16 port, u32 value, unsigned size)
+static void write_place(struct vm *vm, const struct place *p, u32 value, unsigned size)
 {
-    struct wires w = {vm, (enum source)r->source};
-    struct port_access a = {vm, &vm->chipset, port, port - r->first, size, r->unit, chipset_env(&w)};
-    r->write(&a, value);
+    struct wires w = {vm, (enum source)p->range->source};
+    struct port_access a = {vm, &vm->chipset, p->port, p->offset, size, p->range->unit, chipset_env(&w)};
+    p->range->write(&a, value);
 }
 
 static u32 size_mask(unsigned size) { return size == 4 ? 0xffffffff : (1u << size * 8) - 1; }
 
+static u32 read_byte(struct vm *vm, u16 port)
+{
+    struct place p = find_place(port);
+    return p.range ? read_place(vm, &p, 1) & 0xff : 0xff;
+}
+
+static void write_byte(struct vm *vm, u16 port, u8 value)
+{
+    struct place p = find_place(port);
+    if (p.range)
+        write_place(vm, &p, value, 1);
+}
+
+static u32 read_ports(struct vm *vm, u16 port, unsigned size)
+{
+    struct place p = find_place(port);
+    if (p.range && takes_whole(&p, size))
+        return read_place(vm, &p, size);
+    u32 value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value |= read_byte(vm, (u16)(port + i)) << i * 8;
+    return value;
+}
+
 u32 chipset_io_read(struct vm *vm, u16 port, unsigned size)
 {
-    const struct port_range *r = find_range(port);
-    u32 value = 0;
-    if (takes_whole(r, port, size)) {
-        value = io_read_range(vm, r, port, size);
-    } else {
-        for (unsigned i = 0; i < size; i++) {
-            u16 at = (u16)(port + i);
-            r = find_range(at);
-            value |= (r ? io_read_range(vm, r, at, 1) & 0xff : 0xff) << i * 8;
-        }
-    }
+    u32 value = read_ports(vm, port, size);
     if (vm->chipset.unsettled)
         chipset_settle(vm);
     return value & size_mask(size);
 }
 
+static void write_ports(struct vm *vm, u16 port, u32 value, unsigned size)
+{
+    struct place p = find_place(port);
+    if (p.range && takes_whole(&p, size)) {
+        write_place(vm, &p, value & size_mask(size), size);
+        return;
+    }
+    for (unsigned i = 0; i < size; i++)
+        write_byte(vm, (u16)(port + i), (u8)(value >> i * 8));
+}
+
 void chipset_io_write(struct vm *vm, u16 port, u32 value, unsigned size)
 {
-    const struct port_range *r = find_range(port);
-    if (takes_whole(r, port, size)) {
-        io_write_range(vm, r, port, value & size_mask(size), size);
-    } else {
-        for (unsigned i = 0; i < size; i++) {
-            u16 at = (u16)(port + i);
-            r = find_range(at);
-            if (r)
-                io_write_range(vm, r, at, value >> i * 8 & 0xff, 1);
-        }
-    }
+    write_ports(vm, port, value, size);
     chipset_settle(vm);
 }

@@ -37,4 +37,12 @@ struct chipset {
     u8 unsettled;             /* an interrupt line has moved during this access */
 };
 
+/* What every state of the board satisfies, and what a state from a file must satisfy before it is used: with it, no access of a
+ * guest does anything undefined. (proofs/eva/chipset.c) */
+static inline bool chipset_valid(const struct chipset *cs)
+{
+    return pit_valid(&cs->pit) && uart_valid(&cs->uart[0]) && uart_valid(&cs->uart[1]) && uart_valid(&cs->uart[2]) &&
+           uart_valid(&cs->uart[3]) && hpet_valid(&cs->hpet) && i8042_valid(&cs->i8042) && selftest_valid(&cs->selftest);
+}
+
 #endif

@@ -21,7 +21,9 @@
 #define TN_VALUE_SET 0x0040ull
 #define TN_32BIT 0x0100ull
 #define TN_ROUTE_SHIFT 9
-#define TN_ROUTES 0x00ff0000ull /* inputs 16..23 */
+#define FIRST_ROUTE 16u
+#define LAST_ROUTE 23u
+#define TN_ROUTES (0xffull << FIRST_ROUTE) /* the same as a set */
 #define TN_WRITABLE (TN_LEVEL | TN_INTERRUPT | TN_PERIODIC | TN_32BIT | 31ull << TN_ROUTE_SHIFT)
 
 static bool running(const struct hpet *h) { return h->config & CONFIG_ENABLE; }
@@ -39,7 +41,7 @@ static int line_of(const struct hpet *h, unsigned n)
     if ((h->config & CONFIG_LEGACY) && n < 2)
         return n == 0 ? 0 : 8;
     unsigned route = h->timer[n].config >> TN_ROUTE_SHIFT & 31;
-    return TN_ROUTES >> route & 1 ? (int)route : -1;
+    return route >= FIRST_ROUTE && route <= LAST_ROUTE ? (int)route : -1;
 }
 
 /* Computes when the comparator next equals the counter. One that equals it now has matched only if `match_now`. */

@@ -46,4 +46,11 @@ bool hpet_legacy_routing(const struct hpet *h);
 u64 hpet_deadline(const struct hpet *h);
 void hpet_tick(struct hpet *h, const struct device_env *e);
 
+/* What every state of the timers satisfies, and what a state from a file must satisfy before it is used: the lines that they
+ * hold exist. */
+static inline bool hpet_valid(const struct hpet *h)
+{
+    return h->timer[0].line < 24 && h->timer[1].line < 24 && h->timer[2].line < 24;
+}
+
 #endif

@@ -44,4 +44,10 @@ void i8042_key(struct i8042 *c, u8 set1, const struct device_env *e);
 /* True if one more key byte finds room. */
 bool i8042_room(const struct i8042 *c);
 
+/* What every state of the controller satisfies, and what a state from a file must satisfy before it is used. */
+static inline bool i8042_valid(const struct i8042 *c)
+{
+    return c->keyboard.head < KEYBOARD_QUEUE && c->keyboard.count <= KEYBOARD_QUEUE;
+}
+
 #endif

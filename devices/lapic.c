@@ -45,6 +45,8 @@
 #define ESR_RECEIVE_ILLEGAL 0x40u
 #define ESR_ILLEGAL_REGISTER 0x80u
 
+#define LOWEST_VECTOR 16u /* SDM vol. 3, 10.5.2: vectors 0 to 15 are illegal in the APIC */
+
 enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 
 /* Writable bits of each LVT entry, SDM vol. 3, figure 10-8 */
@@ -53,16 +55,21 @@ static const u32 lvt_writable[LVT_COUNT] = {
     [LVT_LINT0] = 0x0001a7ff, [LVT_LINT1] = 0x0001a7ff, [LVT_ERROR] = 0x000100ff,
 };
 
-static bool get_bit(const u32 *set, u8 vector) { return set[vector >> 5] >> (vector & 31) & 1; }
-static void set_bit(u32 *set, u8 vector) { set[vector >> 5] |= 1u << (vector & 31); }
-static void clear_bit(u32 *set, u8 vector) { set[vector >> 5] &= ~(1u << (vector & 31)); }
+/* A bit a vector. Whole arrays, so that the proofs check indices against them and not against struct lapic. */
+typedef u32 vector_set[8];
+
+static bool get_bit(vector_set *set, u8 vector) { return (*set)[vector >> 5] >> (vector & 31) & 1; }
+static void set_bit(vector_set *set, u8 vector) { (*set)[vector >> 5] |= 1u << (vector & 31); }
+static void clear_bit(vector_set *set, u8 vector) { (*set)[vector >> 5] &= ~(1u << (vector & 31)); }
 
 /* The highest vector in a set, or -1. */
-static int highest(const u32 *set)
+static int highest(const vector_set *set)
 {
-    for (int i = 7; i >= 0; i--)
-        if (set[i])
-            return i * 32 + 31 - __builtin_clz(set[i]);
+    for (int i = 7; i >= 0; i--) {
+        u32 word = (*set)[i];
+        if (word)
+            return i * 32 + 31 - __builtin_clz(word);
+    }
     return -1;
 }
 
@@ -99,37 +106,49 @@ void lapic_virtual_wire(struct lapic *a)
 
 static u32 ppr(const struct lapic *a)
 {
-    int serving = highest(a->isr);
+    int serving = highest((const vector_set *)&a->isr);
     u32 serving_class = serving < 0 ? 0 : (u32)serving & 0xf0;
     return (a->tpr & 0xf0) >= serving_class ? a->tpr : serving_class;
 }
 
-static void fire_lvt(struct lapic *a, enum lapic_lvt entry);
+static void request(struct lapic *a, u8 vector, bool level)
+{
+    set_bit(&a->irr, vector);
+    if (level)
+        set_bit(&a->tmr, vector);
+    else
+        clear_bit(&a->tmr, vector);
+}
+
+/* An illegal vector in LVT_ERROR itself is an error as well, but it does not report itself. */
+static void fire_error(struct lapic *a)
+{
+    u32 lvt = a->lvt[LVT_ERROR];
+    if ((lvt & LVT_MASKED) || !enabled(a))
+        return;
+    if ((u8)lvt < LOWEST_VECTOR)
+        a->esr_pending |= ESR_RECEIVE_ILLEGAL;
+    else
+        request(a, (u8)lvt, false);
+}
 
 static void record_error(struct lapic *a, u32 bit)
 {
     bool news = !(a->esr_pending & bit);
     a->esr_pending |= bit;
     if (news)
-        fire_lvt(a, LVT_ERROR);
+        fire_error(a);
 }
 
-/* SDM vol. 3, 10.5.2: vectors 0 to 15 are illegal in the APIC. */
 static bool accept_fixed(struct lapic *a, u8 vector, bool level)
 {
     if (!enabled(a))
         return false;
-    if (vector < 16) {
-        /* An illegal vector in LVT_ERROR itself must not report itself for ever. */
-        if (!(a->esr_pending & ESR_RECEIVE_ILLEGAL))
-            record_error(a, ESR_RECEIVE_ILLEGAL);
+    if (vector < LOWEST_VECTOR) {
+        record_error(a, ESR_RECEIVE_ILLEGAL);
         return false;
     }
-    set_bit(a->irr, vector);
-    if (level)
-        set_bit(a->tmr, vector);
-    else
-        clear_bit(a->tmr, vector);
+    request(a, vector, level);
     return true;
 }
 
@@ -149,7 +168,7 @@ static void fire_lvt(struct lapic *a, enum lapic_lvt entry)
     u32 lvt = a->lvt[entry];
     if (lvt & LVT_MASKED)
         return;
-    bool has_mode = entry != LVT_TIMER && entry != LVT_ERROR;
+    bool has_mode = entry != LVT_TIMER;
     bool level = entry == LVT_LINT0 && LVT_MODE(lvt) == APIC_FIXED && (lvt & LVT_LEVEL);
     if (has_mode && LVT_MODE(lvt) == APIC_EXTINT)
         return; /* a level that lapic_passes_extint() lets through */
@@ -193,7 +212,7 @@ bool lapic_passes_extint(const struct lapic *a)
 
 bool lapic_pending(const struct lapic *a)
 {
-    int vector = highest(a->irr);
+    int vector = highest((const vector_set *)&a->irr);
     return vector >= 0 && ((u32)vector & 0xf0) > (ppr(a) & 0xf0);
 }
 
@@ -201,20 +220,20 @@ u8 lapic_acknowledge(struct lapic *a)
 {
     if (!lapic_pending(a))
         return (u8)a->svr; /* the spurious vector, 10.9 */
-    u8 vector = (u8)highest(a->irr);
-    clear_bit(a->irr, vector);
-    set_bit(a->isr, vector);
+    u8 vector = (u8)highest((const vector_set *)&a->irr);
+    clear_bit(&a->irr, vector);
+    set_bit(&a->isr, vector);
     return vector;
 }
 
 static void end_of_interrupt(struct lapic *a)
 {
-    int serving = highest(a->isr);
+    int serving = highest((const vector_set *)&a->isr);
     if (serving < 0)
         return;
     u8 vector = (u8)serving;
-    clear_bit(a->isr, vector);
-    if (!get_bit(a->tmr, vector))
+    clear_bit(&a->isr, vector);
+    if (!get_bit(&a->tmr, vector))
         return;
     a->eoi_pending = 1;
     a->eoi_vector = vector;
@@ -233,7 +252,7 @@ static void send_ipi(struct lapic *a)
     u8 vector = (u8)low;
     unsigned shorthand = ICR_SHORTHAND(low);
     bool fixed = mode == APIC_FIXED || mode == APIC_LOWEST;
-    if (fixed && vector < 16) {
+    if (fixed && vector < LOWEST_VECTOR) {
         record_error(a, ESR_SEND_ILLEGAL);
         return;
     }
@@ -313,8 +332,8 @@ static void write_svr(struct lapic *a, u32 value, u64 now)
 static u32 read_register(struct lapic *a, unsigned reg, u64 now)
 {
     if (reg >= REG_ISR && reg < REG_IRR_END) {
-        const u32 *set = reg < REG_TMR ? a->isr : reg < REG_IRR ? a->tmr : a->irr;
-        return set[reg >> 4 & 7];
+        unsigned n = reg >> 4 & 7;
+        return reg < REG_TMR ? a->isr[n] : reg < REG_IRR ? a->tmr[n] : a->irr[n];
     }
     if (reg >= REG_LVT && reg < REG_LVT_END)
         return a->lvt[(reg - REG_LVT) >> 4];

@@ -53,4 +53,15 @@ void pit_speaker_write(struct pit *p, u8 value, const struct device_env *e);
 u64 pit_deadline(const struct pit *p);
 void pit_tick(struct pit *p, const struct device_env *e);
 
+static inline bool pit_channel_valid(const struct pit_channel *c)
+{
+    return c->initial >= 1 && c->initial <= 65536 && c->reload >= 1 && c->reload <= 65536;
+}
+
+/* What every state of the timer satisfies, and what a state from a file must satisfy before it is used. */
+static inline bool pit_valid(const struct pit *p)
+{
+    return pit_channel_valid(&p->channel[0]) && pit_channel_valid(&p->channel[1]) && pit_channel_valid(&p->channel[2]);
+}
+
 #endif

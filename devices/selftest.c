@@ -21,9 +21,6 @@ enum reg {
 #define ACT_LOWER 2u
 #define ACT_DMA 4u
 
-#define DMA_MAX 65536u
-#define LINES 24u
-
 void selftest_reset(struct selftest *s)
 {
     memset(s, 0, sizeof(*s));
@@ -97,14 +94,14 @@ void selftest_write(struct selftest *s, unsigned offset, u32 value, const struct
     case REG_LATCH: s->latch = value; break;
     case REG_LINE:
         set_level(s, false, e);
-        s->line = (u8)(value % LINES);
+        s->line = (u8)(value % SELFTEST_LINES);
         break;
     case REG_ACT: act(s, value, e); break;
     case REG_DELAYED_ACT: s->actions = value & (ACT_RAISE | ACT_LOWER | ACT_DMA); break;
     case REG_DELAY: s->due = value ? e->now + value : CLOCK_NEVER; break;
     case REG_DMA_LOW: s->dma_address = (s->dma_address & 0xffffffff00000000ull) | value; break;
     case REG_DMA_HIGH: s->dma_address = (u32)s->dma_address | (u64)value << 32; break;
-    case REG_DMA_LENGTH: s->dma_length = value > DMA_MAX ? DMA_MAX : value; break;
+    case REG_DMA_LENGTH: s->dma_length = value > SELFTEST_DMA_MAX ? SELFTEST_DMA_MAX : value; break;
     case REG_DMA_PATTERN: s->dma_pattern = value; break;
     default: break; /* the rest is read-only */
     }

@@ -41,4 +41,12 @@ void selftest_write(struct selftest *s, unsigned offset, u32 value, const struct
 static inline u64 selftest_deadline(const struct selftest *s) { return s->due; }
 void selftest_tick(struct selftest *s, const struct device_env *e);
 
+enum { SELFTEST_LINES = 24, SELFTEST_DMA_MAX = 65536 };
+
+/* What every state of the device satisfies, and what a state from a file must satisfy before it is used. */
+static inline bool selftest_valid(const struct selftest *s)
+{
+    return s->line < SELFTEST_LINES && s->dma_length <= SELFTEST_DMA_MAX;
+}
+
 #endif

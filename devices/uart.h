@@ -39,4 +39,10 @@ unsigned uart_room(const struct uart *u);
 u64 uart_deadline(const struct uart *u);
 void uart_tick(struct uart *u, const struct device_env *e);
 
+/* What every state of a port satisfies, and what a state from a file must satisfy before it is used. */
+static inline bool uart_valid(const struct uart *u)
+{
+    return u->head < UART_FIFO && u->count <= UART_FIFO && u->index < 4 && u->line < 16;
+}
+
 #endif

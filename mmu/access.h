@@ -9,6 +9,9 @@
 
 #include "core/vcpu.h"
 
+/* To the proofs: all that an access to guest memory or a device may change, but for the memory map and the caller's own. */
+//@ ghost extern int guest_memory;
+
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 
 /* Slow paths; size is 1..64 bytes. The inline functions below call them on a TLB miss. */

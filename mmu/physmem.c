@@ -41,6 +41,9 @@ void physmem_destroy(struct physmem *memory)
 }
 
 /* Bytes of [at, at + bytes) that lie in at's page. */
+/*@ assigns \nothing;
+    ensures part: 0 <= \result <= bytes && \result <= PAGE_SIZE && (bytes > 0 ==> \result > 0);
+    ensures in_page: at % PAGE_SIZE + \result <= PAGE_SIZE; */
 static u64 page_part(u64 at, u64 bytes)
 {
     u64 room = PAGE_SIZE - (at & PAGE_MASK);
@@ -51,6 +54,10 @@ bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes)
 {
     if (from.raw + bytes < from.raw)
         return false;
+    /*@ loop invariant done <= bytes;
+        loop invariant done == 0 || physmem_run(m, from.raw, from.raw + done);
+        loop assigns done, part;
+        loop variant bytes - done; */
     for (u64 done = 0, part; done < bytes; done += part) {
         part = page_part(from.raw + done, bytes - done);
         if (physmem_offset(m, gpa(from.raw + done)) == UINT64_MAX)

@@ -44,20 +44,49 @@ struct physmem {
     u64 epoch; /* counts TLB flushes: frames that served a walk, or got a write entry, in older epochs back no TLB entry */
 };
 
+/* What physmem_create() makes, and everything below relies on. */
+/*@ predicate physmem_shape(struct physmem *m) =
+      m->size % PAGE_SIZE == 0 && m->size <= 1 << PHYS_ADDRESS_BITS - 1 &&
+      m->low == (m->size < PHYS_HOLE_BEGIN ? m->size : PHYS_HOLE_BEGIN) && PAGE_SHIFT <= m->host_shift <= PAGE_SHIFT + 1;
+    // Where in host memory the byte at an offset in RAM lies.
+    logic integer physmem_host_place(struct physmem *m, integer offset) =
+      m->host_shift == PAGE_SHIFT ? offset : offset / PAGE_SIZE * PAGE_SIZE * 2 + offset % PAGE_SIZE;
+    predicate physmem_valid(struct physmem *m) =
+      physmem_shape(m) && \valid(m->ram + (0 .. (m->host_shift == PAGE_SHIFT ? m->size : 2 * m->size) - 1)) &&
+      \valid(m->frames + (0 .. m->size / PAGE_SIZE - 1));
+
+    // The map, as a function of addresses alone: where in RAM a guest-physical address lies, or -1.
+    logic integer physmem_place(struct physmem *m, integer a) =
+      0 <= a < m->low && !(PHYS_VGA_BEGIN <= a < PHYS_VGA_END) ? a :
+      PHYS_HOLE_END <= a < PHYS_HOLE_END + (m->size - m->low) ? a - PHYS_HOLE_END + m->low : -1;
+
+    // [b, e) lies in one of the three pieces of RAM.
+    predicate physmem_run(struct physmem *m, integer b, integer e) =
+      (0 <= b && e <= PHYS_VGA_BEGIN && e <= m->low) || (PHYS_VGA_END <= b && e <= m->low) ||
+      (PHYS_HOLE_END <= b && e <= PHYS_HOLE_END + (m->size - m->low)); */
+
 /* `bytes` is a multiple of 4 KiB. STATUS_NO_MEMORY if the host refuses. */
 enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layout layout);
 void physmem_destroy(struct physmem *memory);
 
 /* One past the highest RAM address. */
+/*@ requires \valid_read(m) && physmem_shape(m);
+    assigns \nothing;
+    ensures physmem_end: \forall integer a; a >= \result ==> physmem_place(m, a) == -1;
+    ensures physmem_end_tight: m->size > 0xc0000 ==> physmem_place(m, \result - 1) >= 0; */
 static inline u64 physmem_end(const struct physmem *m)
 {
     return m->size <= PHYS_HOLE_BEGIN ? m->size : PHYS_HOLE_END + (m->size - PHYS_HOLE_BEGIN);
 }
 
 /* Host memory of the byte at `offset` in RAM, and back. */
+/*@ requires \valid_read(m) && physmem_valid(m) && offset < m->size;
+    assigns \result \from m, offset;
+    ensures physmem_host: \result == m->ram + physmem_host_place(m, offset);
+    ensures physmem_host_page: \valid(\result + (0 .. PAGE_SIZE - 1 - offset % PAGE_SIZE)); */
 static inline u8 *physmem_host(const struct physmem *m, u64 offset)
 {
-    return m->ram + (offset >> PAGE_SHIFT << m->host_shift | (offset & PAGE_MASK));
+    return m->ram + ((offset >> PAGE_SHIFT << m->host_shift) + (offset & PAGE_MASK));
 }
 static inline u64 physmem_host_offset(const struct physmem *m, u64 host)
 {
@@ -66,10 +95,18 @@ static inline u64 physmem_host_offset(const struct physmem *m, u64 host)
 }
 
 /* Offset of a guest-physical address in RAM, or UINT64_MAX where there is none. */
+/*@ requires \valid_read(m) && physmem_shape(m);
+    assigns \nothing;
+    ensures physmem_map: \result == UINT64_MAX ? physmem_place(m, a.raw) == -1 : \result == physmem_place(m, a.raw);
+    ensures physmem_inside: \result == UINT64_MAX || \result < m->size;
+    ensures physmem_page: \result == UINT64_MAX || (\result % PAGE_SIZE == a.raw % PAGE_SIZE &&
+                                                    \result + (PAGE_SIZE - a.raw % PAGE_SIZE) <= m->size);
+    // The rest of the page is RAM as well.
+    ensures physmem_rest: \result == UINT64_MAX || physmem_run(m, a.raw, a.raw + (PAGE_SIZE - a.raw % PAGE_SIZE)); */
 static inline u64 physmem_offset(const struct physmem *m, gpa_t a)
 {
     if (a.raw < m->low)
-        return a.raw - PHYS_VGA_BEGIN < PHYS_VGA_END - PHYS_VGA_BEGIN ? UINT64_MAX : a.raw;
+        return a.raw >= PHYS_VGA_BEGIN && a.raw < PHYS_VGA_END ? UINT64_MAX : a.raw;
     if (a.raw >= PHYS_HOLE_END && a.raw - PHYS_HOLE_END < m->size - m->low)
         return a.raw - PHYS_HOLE_END + m->low;
     return UINT64_MAX;
@@ -84,12 +121,21 @@ static inline gpa_t physmem_address(const struct physmem *m, u64 offset)
 /* Host memory of a guest-physical address, or NULL where there is no RAM. Valid to the end of the page.
  * Read-only use, or use at boot before any instruction has run (physmem_note_write() then): guest-visible writes go through
  * phys_write(). */
+/*@ requires \valid_read(m) && physmem_valid(m);
+    assigns \result \from m, a;
+    ensures physmem_pointer: \result == \null || (physmem_place(m, a.raw) >= 0 &&
+        \result == m->ram + physmem_host_place(m, physmem_place(m, a.raw)) && \valid(\result + (0 .. PAGE_SIZE - 1 - a.raw % PAGE_SIZE)));
+    ensures physmem_none: \result == \null ==> physmem_place(m, a.raw) == -1; */
 static inline u8 *physmem_pointer(const struct physmem *m, gpa_t a)
 {
     u64 offset = physmem_offset(m, a);
     return offset == UINT64_MAX ? NULL : physmem_host(m, offset);
 }
 
+/*@ requires \valid_read(m) && physmem_valid(m);
+    assigns \result \from m, a;
+    ensures physmem_frame: \result == \null ||
+        (physmem_place(m, a.raw) >= 0 && \result == m->frames + physmem_place(m, a.raw) / PAGE_SIZE && \valid(\result)); */
 static inline struct frame *physmem_frame(const struct physmem *m, gpa_t a)
 {
     u64 offset = physmem_offset(m, a);
@@ -123,6 +169,11 @@ static inline void physmem_note_write(struct physmem *m, gpa_t a)
  * not RAM. After the guest has started they belong to whoever flushes the TLBs next (no tracing of page tables). */
 bool physmem_load(struct physmem *m, gpa_t to, const void *from, u64 bytes);
 bool physmem_zero(struct physmem *m, gpa_t to, u64 bytes);
+/*@ requires \valid_read(m) && physmem_shape(m);
+    assigns \nothing;
+    ensures physmem_all_ram: \result == 1 ==>
+        bytes == 0 || physmem_run(m, from.raw, from.raw + bytes);
+    ensures physmem_all_places: \result == 1 ==> \forall integer a; from.raw <= a < from.raw + bytes ==> physmem_place(m, a) >= 0; */
 bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes);
 
 #endif

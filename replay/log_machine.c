@@ -70,14 +70,15 @@ static bool refuse(struct log_error *why, const char *what, const char *action)
 static const char *take_text(struct log_reader *r, const struct machine_field *f)
 {
     char *text = r->text + r->text_used;
-    if (f->bytes >= LOG_TEXT_MAX - r->text_used)
+    size_t used = r->text_used + f->bytes + 1;
+    if (used > LOG_TEXT_MAX)
         return NULL;
     for (size_t n = 0; n < f->bytes; n++)
         if (!f->data[n])
             return NULL;
     memcpy(text, f->data, f->bytes);
     text[f->bytes] = 0;
-    r->text_used += f->bytes + 1;
+    r->text_used = used;
     return text;
 }
 

@@ -26,8 +26,11 @@ static enum found read_header(struct log_reader *r, u64 at, struct chunk *chunk,
 /* Reads the payload of a chunk (not of an index) into r->plain. */
 static enum found read_payload(struct log_reader *r, u64 at, const struct chunk *chunk)
 {
-    u8 *to = chunk->method == LOG_RAW ? r->plain : r->stored;
+    //@ split chunk->method;
     r->loaded_chunk = 0;
+    u8 *to = chunk->method == LOG_RAW ? r->plain : r->stored;
+    if (chunk->plain > LOG_PLAIN_MAX || chunk->stored > (chunk->method == LOG_RAW ? LOG_PLAIN_MAX : LOG_STORED_MAX))
+        return FOUND_DAMAGE;
     if (chunk->method == LOG_RAW && chunk->stored != chunk->plain)
         return FOUND_DAMAGE;
     if (r->file.read(r->file.context, at + LOG_CHUNK_HEADER, to, chunk->stored) != chunk->stored)
@@ -82,8 +85,8 @@ static bool take_fields(struct log_reader *r, bool *complete, struct log_error *
     while (at < r->loaded_bytes && !*complete) {
         struct machine_field f;
         u64 bytes;
-        if (!varint_get(r->plain, r->loaded_bytes, &at, &f.number) ||
-            !varint_get(r->plain, r->loaded_bytes, &at, &bytes) || bytes > r->loaded_bytes - at)
+        if (!varint_get(r->plain, r->loaded_bytes, &at, &f.number) || !varint_get(r->plain, r->loaded_bytes, &at, &bytes) ||
+            bytes > r->loaded_bytes || at + bytes > r->loaded_bytes)
             return refuse(why, "the description of its machine is malformed", "take another copy");
         f.data = r->plain + at;
         f.bytes = bytes;
@@ -98,8 +101,8 @@ static bool take_fields(struct log_reader *r, bool *complete, struct log_error *
 static bool read_machine(struct log_reader *r, struct log_cursor *at, struct log_error *why)
 {
     bool complete = false;
-    struct chunk chunk;
-    u32 checksum;
+    struct chunk chunk = {0};
+    u32 checksum = 0;
     while (!complete) {
         enum found found = read_chunk(r, at->chunk, at->sequence, at->link, &chunk, &checksum);
         if (found == FOUND_NOTHING)
@@ -118,8 +121,8 @@ static bool read_machine(struct log_reader *r, struct log_cursor *at, struct log
 /* Over the image chunks, without looking into them. */
 static void skip_images(struct log_reader *r, struct log_cursor *at)
 {
-    struct chunk chunk;
-    u32 checksum;
+    struct chunk chunk = {0};
+    u32 checksum = 0;
     while (read_header(r, at->chunk, &chunk, &checksum) == FOUND_CHUNK && chunk.kind == CHUNK_IMAGE &&
            chunk.sequence == at->sequence && chunk.link == at->link) {
         at->chunk += LOG_CHUNK_HEADER + chunk.stored;
@@ -127,6 +130,8 @@ static void skip_images(struct log_reader *r, struct log_cursor *at)
         at->link = checksum;
     }
 }
+
+static const struct log_machine no_machine = {.cpu = "", .append = "", .program = "", .engine = "", .host = ""};
 
 enum status log_reader_open(struct log_reader *r, const struct log_file *file, const struct log_codec *codec,
                             struct log_error *why)
@@ -138,7 +143,7 @@ enum status log_reader_open(struct log_reader *r, const struct log_file *file, c
     r->loaded_chunk = 0;
     r->loaded_bytes = 0;
     r->text_used = 0;
-    r->machine = (struct log_machine){.cpu = "", .append = "", .program = "", .engine = "", .host = ""};
+    r->machine = no_machine;
     *why = (struct log_error){0};
     if (!read_preamble(r, &at.link, why))
         return why->have ? STATUS_UNSUPPORTED : STATUS_BAD_IMAGE;
@@ -155,8 +160,8 @@ enum status log_reader_open(struct log_reader *r, const struct log_file *file, c
 bool log_read_image(struct log_reader *r, unsigned image, u8 *to)
 {
     struct log_cursor at = {.chunk = r->images_at, .sequence = r->images_sequence, .link = r->images_link};
-    struct chunk chunk;
-    u32 checksum;
+    struct chunk chunk = {0};
+    u32 checksum = 0;
     u64 done = 0, size = image < r->machine.image_count ? r->machine.images[image].size : 0;
     while (at.chunk < r->first.chunk &&
            read_chunk(r, at.chunk, at.sequence, at.link, &chunk, &checksum) == FOUND_CHUNK &&
@@ -193,8 +198,9 @@ static bool get_value(struct log_reader *r, size_t *at, struct log_event *e)
         return false;
     if (!record_has_hash(e->source))
         return true;
-    if (r->loaded_bytes - *at < 8)
+    if (*at + 8 > r->loaded_bytes)
         return false;
+    //@ check in_plain: *at + 8 <= LOG_PLAIN_MAX;
     e->hash = get_le(r->plain + *at, 8);
     *at += 8;
     return true;
@@ -208,7 +214,7 @@ static bool decode(struct log_reader *r, struct log_event *e)
     u64 icount, skipped = 0, unit = 0;
     u8 first = r->plain[at++];
     *e = (struct log_event){.source = (enum log_source)(first & RECORD_SOURCE)};
-    if ((first & RECORD_SOURCE) >= LOG_SOURCES || first & ~(RECORD_SOURCE | RECORD_SKIPPED | RECORD_UNIT) ||
+    if (e->source >= LOG_SOURCES || first & ~(RECORD_SOURCE | RECORD_SKIPPED | RECORD_UNIT) ||
         !varint_get(r->plain, r->loaded_bytes, &at, &icount) || icount > TIME_MAX)
         return false;
     if ((first & RECORD_SKIPPED) && (!varint_get(r->plain, r->loaded_bytes, &at, &skipped) || skipped > TIME_MAX))
@@ -234,7 +240,7 @@ static bool decode(struct log_reader *r, struct log_event *e)
 static bool load_chunk(struct log_reader *r)
 {
     struct log_cursor *c = &r->cursor;
-    struct chunk chunk;
+    struct chunk chunk = {0};
     if (c->chunk == r->first.chunk && !c->loaded) {
         skip_images(r, &r->first); /* they may not all have been there when the log was opened */
         *c = r->first;
@@ -302,13 +308,14 @@ static bool read_exactly(struct log_reader *r, u64 at, void *to, size_t bytes)
 /* Does the index lie at `at`, whole and sound? *entries: how many. */
 static bool index_is_sound(struct log_reader *r, u64 at, u64 end, u64 *entries)
 {
-    struct chunk chunk;
+    struct chunk chunk = {0};
     u32 checksum, sum = 0;
     if (read_header(r, at, &chunk, &checksum) != FOUND_CHUNK || chunk.kind != CHUNK_INDEX ||
         chunk.stored % INDEX_ENTRY || at + LOG_CHUNK_HEADER + chunk.stored != end)
         return false;
     for (u32 done = 0, part; done < chunk.stored; done += part) {
-        part = chunk.stored - done < LOG_PLAIN_MAX ? chunk.stored - done : LOG_PLAIN_MAX;
+        u32 left = chunk.stored - done;
+        part = left < LOG_PLAIN_MAX ? left : LOG_PLAIN_MAX;
         if (!read_exactly(r, at + LOG_CHUNK_HEADER + done, r->stored, part))
             return false;
         sum = crc32c(sum, r->stored, part);
@@ -345,8 +352,8 @@ void log_seek_icount(struct log_reader *r, u64 icount)
         else
             high = middle;
     }
-    struct chunk chunk;
-    u32 checksum;
+    struct chunk chunk = {0};
+    u32 checksum = 0;
     if (!low || !read_exactly(r, index + LOG_CHUNK_HEADER + (low - 1) * INDEX_ENTRY, entry, sizeof entry))
         return;
     u64 at = get_le(entry, 8);

@@ -30,20 +30,16 @@ static enum decode short_of_bytes(const struct parse *p)
     return p->available < INSN_MAX ? DECODE_TRUNCATED : DECODE_TOO_LONG;
 }
 
-static bool have(const struct parse *p, unsigned bytes)
-{
-    return p->at + bytes <= p->available;
-}
-
 /* 1, 2, 4 or 8 bytes, zero-extended; 0 if not all there. Both sides are little-endian. */
 static u64 take(struct parse *p, unsigned bytes)
 {
+    //@ split bytes;
     u64 value = 0;
-    const u8 *from = p->bytes + p->at;
-    bool there = have(p, bytes);
+    unsigned at = p->at;
     p->at += bytes;
-    if (!there)
+    if (at + bytes > p->available)
         return 0;
+    const u8 *from = p->bytes + at;
     switch (bytes) {
     case 1: value = *from; break;
     case 2: __builtin_memcpy(&value, from, 2); break;
@@ -91,7 +87,7 @@ static bool take_legacy_prefix(struct parse *p, struct insn *i, u8 byte)
 static enum decode take_prefixes(struct parse *p, struct insn *i)
 {
     for (;;) {
-        if (!have(p, 1))
+        if (p->at >= p->available)
             return short_of_bytes(p);
         u8 byte = p->bytes[p->at++];
         if (p->mode == CODE_64 && (byte & 0xf0) == 0x40) {
@@ -118,7 +114,8 @@ static enum decode take_vex(struct parse *p, struct insn *i)
     if (i->prefixes & (INSN_LOCK | INSN_66 | INSN_REP | INSN_REPNE | INSN_REX))
         return DECODE_INVALID;
     bool three = p->opcode == 0xc4;
-    if (!have(p, three ? 2 : 1))
+    //@ split three;
+    if (p->at + three >= p->available)
         return short_of_bytes(p);
     u8 first = three ? p->bytes[p->at++] : (u8)((p->bytes[p->at] & 0x80) | 0x61); /* R; X and B clear; map 0F */
     u8 last = p->bytes[p->at++];
@@ -136,7 +133,7 @@ static enum decode take_vex(struct parse *p, struct insn *i)
     if (p->mode == CODE_64)
         i->rex = (u8)(0x40 | (w ? REX_W : 0) | (first & 0x80 ? 0 : REX_R) | (first & 0x40 ? 0 : REX_X) |
                       (first & 0x20 ? 0 : REX_B));
-    if (!have(p, 1))
+    if (p->at >= p->available)
         return short_of_bytes(p);
     p->opcode = p->bytes[p->at++];
     return DECODE_OK;
@@ -148,20 +145,20 @@ static enum decode take_opcode(struct parse *p, struct insn *i)
     p->map = MAP_1B;
     if (p->opcode == 0xc4 || p->opcode == 0xc5) {
         /* Outside 64-bit mode these are LES and LDS, which have no register form. */
-        if (!have(p, 1) && p->mode != CODE_64)
+        if (p->at >= p->available && p->mode != CODE_64)
             return short_of_bytes(p);
         if (p->mode == CODE_64 || p->bytes[p->at] >= 0xc0)
             return take_vex(p, i);
     }
     if (p->opcode != 0x0f)
         return DECODE_OK;
-    if (!have(p, 1))
+    if (p->at >= p->available)
         return short_of_bytes(p);
     p->map = MAP_0F;
     p->opcode = p->bytes[p->at++];
     if (p->opcode != 0x38 && p->opcode != 0x3a)
         return DECODE_OK;
-    if (!have(p, 1))
+    if (p->at >= p->available)
         return short_of_bytes(p);
     p->map = p->opcode == 0x38 ? MAP_0F38 : MAP_0F3A;
     p->opcode = p->bytes[p->at++];
@@ -175,13 +172,13 @@ static enum decode choose_row(struct parse *p, struct insn *i)
     if (!p->slot->count)
         return DECODE_INVALID;
     if (p->slot->modrm) {
-        if (!have(p, 1))
+        if (p->at >= p->available)
             return short_of_bytes(p);
         i->modrm = p->bytes[p->at++];
     }
     u8 mod = i->modrm >= 0xc0 ? FORM_REGISTER : FORM_MEMORY;
-    const struct isa_candidate *c = &isa_candidates[p->slot->first];
-    for (unsigned n = 0; n < p->slot->count; n++, c++) {
+    for (unsigned n = 0; n < p->slot->count; n++) {
+        const struct isa_candidate *c = &isa_candidates[p->slot->first + n];
         bool fits = (c->states >> p->state & 1) && (c->mods & mod) && (i->modrm & c->mask) == c->value &&
                     (c->vex >> p->vex_wl & 1) && (c->rex_b >> (i->rex & REX_B) & 1);
         if (!fits)
@@ -242,8 +239,10 @@ static void take_memory_16(struct parse *p, struct insn *i)
     i->base = bases[rm];
     if (rm < 4)
         i->index = indexes[rm];
-    if (mod)
-        i->disp = sign_extend(take(p, mod), mod);
+    if (mod == 1)
+        i->disp = sign_extend(take(p, 1), 1);
+    else if (mod == 2)
+        i->disp = sign_extend(take(p, 2), 2);
 }
 
 /* SIB (table 2-3). Index 100b means none, but REX.X makes it R12; base 101b with mod 0 means disp32 alone. */
@@ -335,7 +334,8 @@ static bool legal(const struct parse *p, const struct insn *i)
 
 enum decode decode(const u8 *bytes, unsigned available, enum code_mode mode, struct insn *insn)
 {
-    struct parse p = {.bytes = bytes, .available = available, .mode = mode, .segment = NO_SEGMENT};
+    struct parse p = {.bytes = bytes, .available = available, .mode = mode, .segment = NO_SEGMENT,
+                      .slot = &isa_slots[0][0][0], .form = isa_forms};
     struct insn i = {.handler = NULL};
     enum decode result = take_prefixes(&p, &i);
     if (result == DECODE_OK)
