@@ -15,7 +15,7 @@ void chipset_reset(struct vm *vm);
 void chipset_init_cpu(struct vm *vm, struct vcpu *v);
 
 /* Could a guest have brought the board to this state? For state that comes from a file: everything else relies on it. */
-bool chipset_valid(const struct chipset *cs);
+bool chipset_plausible(const struct chipset *cs);
 
 /* Port I/O; size 1, 2 or 4. Unassigned ports read as all ones. */
 u32 chipset_io_read(struct vm *vm, u16 port, unsigned size);

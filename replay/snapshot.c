@@ -39,7 +39,7 @@ bool machine_state_valid(const struct machine_state *state)
     for (unsigned n = 0; n < VCPU_MAX; n++)
         if (!cpu_valid(&state->cpu[n]))
             return false;
-    return chipset_valid(&state->chipset) && state->clock.skipped_ns <= TIME_MAX &&
+    return chipset_plausible(&state->chipset) && state->clock.skipped_ns <= TIME_MAX &&
            (unsigned)state->request <= REQUEST_DEBUG_EXIT;
 }
 

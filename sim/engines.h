@@ -4,7 +4,7 @@
 
 #include "core/engine.h"
 
-#define ENGINE_DEFAULT "interp"
+#define ENGINE_DEFAULT "sbe"
 
 /* The n-th engine, or NULL past the last. */
 const struct engine *engine_at(unsigned n);
