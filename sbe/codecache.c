@@ -53,7 +53,7 @@ u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
     return n;
 }
 
-static bool space_left(const struct sbe *s)
+bool codecache_has_space(const struct sbe *s)
 {
     return s->code_used + BLOCK_BYTES_MAX <= CACHE_CODE_BYTES && s->blocks_used < CACHE_BLOCKS &&
            s->sites_used + 2 * BLOCK_INSNS <= CACHE_SITES && s->links_used + 2 * BLOCK_INSNS <= CACHE_LINKS;
@@ -64,7 +64,7 @@ static u8 class_of(struct vcpu *v, u32 key);
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
 {
     struct sbe *s = v->sbe;
-    if (!space_left(s))
+    if (!codecache_has_space(s))
         codecache_forget_all(v);
     u8 class = class_of(v, key);
     u32 n = s->blocks_used++;

@@ -89,6 +89,9 @@ void codecache_destroy(struct vcpu *v);
 /* The block that begins at `offset` in RAM for this RIP and key, or 0. */
 u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key);
 
+/* Is there space for one more block, however large? */
+bool codecache_has_space(const struct sbe *s);
+
 /* Starts a new block; everything dies first if space may run out. It is found from codecache_commit() on. */
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key);
 void codecache_commit(struct sbe *s, u32 block);

@@ -10,8 +10,23 @@
 #include "sbe/interp.h"
 #include "sbe/translate.h"
 
+/* CPUID.07H.EBX.BMI2: translated code is made of its flags-free shifts. */
+static bool host_has_bmi2(void)
+{
+    u32 eax = 0, ebx, ecx = 0, edx;
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    if (eax < 7)
+        return false;
+    eax = 7;
+    ecx = 0;
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return ebx >> 8 & 1;
+}
+
 static enum status sbe_create(struct vcpu *v)
 {
+    if (!host_has_bmi2())
+        return STATUS_UNSUPPORTED;
     enum status status = engine_interp.create(v);
     if (status != STATUS_OK)
         return status;
@@ -208,6 +223,24 @@ const u8 *sbe_indirect(struct vcpu *v, u64 target)
     return code;
 }
 
+/* ---- For people ----------------------------------------------------------------------------------- */
+
+static bool sbe_explain(struct vcpu *v, u64 rip, struct engine_code *code)
+{
+    u32 key = block_key(v);
+    gpa_t at;
+    u64 saved = v->cpu.rip, offset = 0;
+    bool found = key != KEY_NONE && mem_translate_debug(v, rip, &at);
+    if (found)
+        offset = physmem_offset(&v->vm->memory, at);
+    if (!found || offset == UINT64_MAX)
+        return false;
+    v->cpu.rip = rip;
+    found = translate_explain(v, offset, key, code);
+    v->cpu.rip = saved;
+    return found;
+}
+
 /* ---- Run loop ----------------------------------------------------------------------------------- */
 
 static void sbe_run(struct vcpu *v)
@@ -243,4 +276,5 @@ const struct engine engine_sbe = {
     .destroy = sbe_destroy,
     .run = sbe_run,
     .forget = sbe_forget,
+    .explain = sbe_explain,
 };

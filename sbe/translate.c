@@ -228,6 +228,7 @@ static void emit_one(struct translation *t)
 {
     t->site = 0;
     t->begin = t->e.at;
+    t->starts[t->at] = cache_offset(t, t->begin);
     t->rip = t->rips[t->at];
     const struct block *b = &t->s->blocks[t->block];
     t->crosses = codecache_crosses(t->s, b->offset + (t->rip - b->rip));
@@ -287,26 +288,55 @@ static void emit_block(struct translation *t)
     b->end = cache_offset(t, t->e.at);
 }
 
+/* Scans and emits behind the code in use. False if there is no first instruction. */
+static bool translation_make(struct translation *t, struct vcpu *v, u64 offset, u32 key, unsigned *bytes)
+{
+    struct sbe *s = v->sbe;
+    t->v = v;
+    t->s = s;
+    t->wide = block_key_wide(key);
+    t->key = key;
+    t->count = t->fixups = t->side_exits = 0;
+    t->fpu_live = t->ended = t->crosses = false;
+    *bytes = scan(t, offset);
+    if (!t->count)
+        return false;
+    t->block = codecache_begin(v, offset, v->cpu.rip, key);
+    t->e = (struct emitter){.at = s->code.rw + s->code_used, .end = s->code.rw + s->code_used + BLOCK_BYTES_MAX};
+    emit_block(t);
+    invariant(!emitter_full(&t->e));
+    return true;
+}
+
 u32 translate_block(struct vcpu *v, u64 offset, u32 key)
 {
     struct sbe *s = v->sbe;
     struct translation t;
-    t.v = v;
-    t.s = s;
-    t.wide = block_key_wide(key);
-    t.key = key;
-    t.count = t.fixups = t.side_exits = 0;
-    t.fpu_live = t.ended = t.crosses = false;
-    unsigned bytes = scan(&t, offset);
-    if (!t.count)
+    unsigned bytes;
+    if (!translation_make(&t, v, offset, key, &bytes))
         return 0;
-    t.block = codecache_begin(v, offset, v->cpu.rip, key);
-    t.e = (struct emitter){.at = s->code.rw + s->code_used, .end = s->code.rw + s->code_used + BLOCK_BYTES_MAX};
-    emit_block(&t);
-    invariant(!emitter_full(&t.e));
     s->code_used = s->blocks[t.block].end;
     phys_watch_code(v->vm, physmem_address(&v->vm->memory, offset), bytes);
     codecache_commit(s, t.block);
     v->vm->stats.translations++;
     return t.block;
+}
+
+bool translate_explain(struct vcpu *v, u64 offset, u32 key, struct engine_code *code)
+{
+    struct sbe *s = v->sbe;
+    struct translation t;
+    unsigned bytes;
+    u32 blocks = s->blocks_used, sites = s->sites_used, links = s->links_used;
+    if (!codecache_has_space(s) || !translation_make(&t, v, offset, key, &bytes))
+        return false;
+    const struct block *b = &s->blocks[t.block];
+    *code = (struct engine_code){
+        .host = codecache_rx(s, b->code), .bytes = b->end - b->code, .rip = b->rip, .insns = t.count};
+    for (unsigned n = 0; n < t.count; n++)
+        code->start[n] = t.starts[n] - b->code;
+    s->blocks_used = blocks;
+    s->sites_used = sites;
+    s->links_used = links;
+    return true;
 }

@@ -18,6 +18,7 @@
 #ifndef REPRISE_SBE_TRANSLATE_H
 #define REPRISE_SBE_TRANSLATE_H
 
+#include "core/engine.h"
 #include "sbe/codecache.h"
 #include "sbe/emit.h"
 
@@ -56,6 +57,9 @@ static inline bool block_key_wide(u32 key) { return key & KEY_WIDE; }
 /* Translates the block at CS:RIP, whose first byte lies at `offset` in RAM. 0 if its first instruction cannot be
  * translated: it crosses the page, or is none. */
 u32 translate_block(struct vcpu *v, u64 offset, u32 key);
+
+/* What translating from CS:RIP on would give, for people to read; nothing of it is kept. False as above, or for want of space. */
+bool translate_explain(struct vcpu *v, u64 offset, u32 key, struct engine_code *code);
 
 /* Writes the code that enters and leaves translated code; returns its size. */
 u32 translate_fixed_stubs(struct vcpu *v);

@@ -56,6 +56,7 @@ struct translation {
     unsigned fixups, side_exits;
     u8 *begin;     /* of the current instruction's code */
     u64 rips[BLOCK_INSNS];
+    u32 starts[BLOCK_INSNS]; /* offset in the cache of each instruction's code */
     u8 treatments[BLOCK_INSNS];
     struct insn insns[BLOCK_INSNS];
     struct fixup fixup[FIXUPS_MAX];

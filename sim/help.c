@@ -37,7 +37,7 @@ static const struct example examples[] = {
      "reprise run --kernel kernel.elf --module \"disk.img root\" --debug-exit"},
     {"Run for exactly a thousand million instructions, then report:",
      "reprise run --kernel vmlinuz --serial none --max-insns 1G --stats run.json"},
-    {"Debug a recorded run backwards; then in gdb: target remote localhost:1234, watch *ADDRESS, reverse-continue:",
+    {"Debug a recorded run backwards (gdb: target remote :1234, watch *ADDRESS, reverse-continue):",
      "reprise replay --last --gdb 1234"},
     {"Keep a machine as it is after a thousand million instructions, and go on from there another day:",
      "reprise run --kernel vmlinuz --snapshot-to booted --at 1G; reprise run --restore booted"},

@@ -24,7 +24,10 @@ int machine_create(struct vm **vm, const struct vm_config *config)
     enum status status = vm_create(vm, config);
     if (status == STATUS_OK)
         return 0;
-    if (status == STATUS_UNSUPPORTED)
+    if (status == STATUS_UNSUPPORTED && cpu_model_missing_on_host(config->model) == FEAT_BASE)
+        snprintf(message, sizeof message, "--engine %s: this host's processor lacks BMI2, which it needs; use --engine interp",
+                 config->engine->name);
+    else if (status == STATUS_UNSUPPORTED)
         snprintf(message, sizeof message,
                  "--cpu %s: this host's processor lacks %s; `reprise list` shows models that work", config->model->name,
                  feature_name(cpu_model_missing_on_host(config->model)));

@@ -39,7 +39,7 @@ bool verify_pair_create(struct verify_pair *p, const struct engine *const engine
         enum status status = create_one(&p->vm[n], engines[n], options);
         if (status != STATUS_OK)
             snprintf(message, IMAGES_MESSAGE_MAX, "engine %s: the host %s", engines[n]->name,
-                     status == STATUS_UNSUPPORTED ? "lacks a feature of this processor model; choose another with --cpu"
+                     status == STATUS_UNSUPPORTED ? "lacks a feature of this processor model, or BMI2 for sbe; choose another with --cpu"
                                                   : "refuses memory for a guest of this size; give less with -m");
         if (status != STATUS_OK || (boot && !boot_one(p->vm[n], options, message))) {
             verify_pair_destroy(p);
