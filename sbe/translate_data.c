@@ -205,8 +205,9 @@ static void emit_register_form(struct translation *t, const struct isa_row *row,
         current_site(t);
     emit_opcode(&t->e, &h);
     emit_immediate(&t->e, row, i);
-    place_store(t, &rm, row_writes_rm(row) || !has_modrm(row));
+    /* XADD of a register with itself leaves the sum: r/m is written last. */
     place_store(t, &reg, row_writes_reg(row) || row->cls == CLS_FPU);
+    place_store(t, &rm, row_writes_rm(row) || !has_modrm(row));
 }
 
 /* No register operand and no ModRM: the accumulator with an immediate, flags. */

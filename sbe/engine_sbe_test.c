@@ -1,0 +1,133 @@
+/* What the translator once got wrong, each against the interpreter on the same code. */
+#include "replay/hash.h"
+#include "sbe/machine_for_tests.h"
+
+enum { OTHER_PAGE = 0xc000 };
+
+static struct vm *create(const struct engine *engine)
+{
+    struct vm *vm = NULL;
+    struct vm_config config = {.ram_bytes = MACHINE_RAM, .model = cpu_model_find("max"), .engine = engine};
+    assert_int_equal(vm_create(&vm, &config), STATUS_OK);
+    return vm;
+}
+
+static void prepare(struct vm *vm, enum machine_mode mode, const u8 *code, unsigned bytes)
+{
+    struct vcpu *v = machine_enter(vm, mode, 0);
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        if (n != RSP)
+            v->cpu.gpr[n] = 0x1122334455667788ull * (n + 1) >> (mode == LONG ? 0 : 33);
+    machine_poke(vm, MACHINE_CODE, code, bytes);
+}
+
+static void run(struct vm *vm, u64 instructions)
+{
+    u64 until = vm->vcpu[0]->cpu.icount + instructions;
+    assert_int_equal(vm_run(vm, until), VM_STOP_ICOUNT);
+}
+
+/* The code, which jumps back to its start, runs for so many instructions on both engines and ends in one state. */
+static void both(enum machine_mode mode, const u8 *code, unsigned bytes, u64 instructions)
+{
+    const struct engine *const engines[2] = {&engine_interp, &engine_sbe};
+    u64 hash[2], translated = 0;
+    for (unsigned n = 0; n < 2; n++) {
+        struct vm *vm = create(engines[n]);
+        prepare(vm, mode, code, bytes);
+        run(vm, instructions);
+        hash[n] = state_hash(vm);
+        translated = vm->stats.translations;
+        vm_destroy(vm);
+    }
+    assert_int_equal(hash[0], hash[1]);
+    assert_true(translated > 0);
+}
+
+#define BOTH(mode, instructions, ...) \
+    both(mode, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), instructions)
+
+/* BSWAP's register is part of its opcode: of a register that lives in the vCPU, the host's differs from the guest's. */
+static void registers_in_opcodes(void **state)
+{
+    (void)state;
+    BOTH(LONG, 999, 0x41, 0x0f, 0xcd, /* bswap r13d */
+         0x49, 0x0f, 0xce,            /* bswap r14 */
+         0x0f, 0xc9,                  /* bswap ecx */
+         0x41, 0x0f, 0xcf,            /* bswap r15d */
+         0x49, 0x94,                  /* xchg r12, rax */
+         0x41, 0xbb, 1, 2, 3, 4,      /* mov r11d, 0x04030201 */
+         0xeb, 0xeb);                 /* jmp back */
+}
+
+/* Both operands are one register that lives in the vCPU: the sum is what stays. */
+static void exchange_with_itself(void **state)
+{
+    (void)state;
+    BOTH(LONG, 999, 0x4f, 0x0f, 0xc0, 0xd2, /* xadd r10b, r10b */
+         0x4d, 0x0f, 0xc1, 0xe4,            /* xadd r12, r12 */
+         0x4d, 0x87, 0xed,                  /* xchg r13, r13 */
+         0x4d, 0x0f, 0xb1, 0xf6,            /* cmpxchg r14, r14 */
+         0xeb, 0xef);                       /* jmp back */
+}
+
+/* 82 is an alias of 80 outside 64-bit mode, where the host does not have it. 40 and 48 are prefixes there. */
+static void encodings_of_32_bits_only(void **state)
+{
+    (void)state;
+    BOTH(PROTECTED, 999, 0x82, 0xe1, 0x7f, /* and cl, 0x7f */
+         0x82, 0xc4, 0x11,                 /* add ah, 0x11 */
+         0x82, 0xed, 0x05,                 /* sub ch, 5 */
+         0x41,                             /* inc ecx */
+         0x4f,                             /* dec edi */
+         0x87, 0xc9,                       /* xchg ecx, ecx */
+         0xeb, 0xf1);                      /* jmp back */
+}
+
+/* An indirect call from code in which FS has a base does not enter a block that was made when it had none. */
+static void jumps_keep_modes_apart(void **state)
+{
+    (void)state;
+    static const u8 code[] = {0xb8, 0x00, 0xc0, 0x00, 0x00, /* mov eax, OTHER_PAGE */
+                              0xff, 0xd0,                   /* call eax */
+                              0xeb, 0xf7};                  /* jmp back */
+    static const u8 other[] = {0x64, 0xff, 0x05, 0x00, 0xa0, 0x00, 0x00, /* inc dword fs:[MACHINE_DATA] */
+                               0xc3};                                    /* ret */
+    enum { ROUND = 5, ROUNDS = 50, BASE = 0x1000 };
+    struct vm *vm = create(&engine_sbe);
+    struct vcpu *v = vm->vcpu[0];
+    prepare(vm, PROTECTED, code, sizeof code);
+    machine_poke(vm, OTHER_PAGE, other, sizeof other);
+    run(vm, ROUND * ROUNDS);
+    v->cpu.seg[SEG_FS].base = BASE;
+    vcpu_update_mode(v);
+    run(vm, ROUND * ROUNDS);
+    assert_int_equal(machine_peek(vm, MACHINE_DATA, 4), ROUNDS);
+    assert_int_equal(machine_peek(vm, MACHINE_DATA + BASE, 4), ROUNDS);
+    vm_destroy(vm);
+}
+
+/* Operands that cross a page fault in the hole behind it, and after a few times are looked at beforehand. */
+static void operands_that_cross(void **state)
+{
+    (void)state;
+    BOTH(PROTECTED, 4000, 0xbe, 0xfe, 0xaf, 0x00, 0x00, /* mov esi, 0xaffe */
+         0x01, 0x06,                                    /* add [esi], eax */
+         0x03, 0x5e, 0x01,                              /* add ebx, [esi + 1] */
+         0x66, 0x89, 0x5e, 0x01,                        /* mov [esi + 1], bx */
+         0xd9, 0x06,                                    /* fld dword [esi] */
+         0xdd, 0x1e,                                    /* fstp qword [esi] */
+         0xeb, 0xec);                                   /* jmp back */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(registers_in_opcodes),
+        cmocka_unit_test(exchange_with_itself),
+        cmocka_unit_test(encodings_of_32_bits_only),
+        cmocka_unit_test(jumps_keep_modes_apart),
+        cmocka_unit_test(operands_that_cross),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
