@@ -5,7 +5,7 @@
 
 enum { PAGES_MIN = 16, PAGES_MAX = 1 << 20 };
 
-const struct shadow_config shadow_config_default = {.pages = 2048, .spaces = 16};
+const struct shadow_config shadow_config_default = {.pages = 2048, .spaces = 8};
 
 /* ---- Life --------------------------------------------------------------------------------------- */
 
