@@ -71,7 +71,8 @@ static bool ends_block(const struct isa_row *row)
     static const char *const names[] = {"call",   "jmp",     "ret",    "int3",  "int",   "into",  "int1", "iret",
                                         "hlt",    "sysenter", "sysexit", "syscall", "sysret", "rsm",   "ud2",  "ud1",
                                         "ud0",    "popf",    "sti",    "lmsw",  "wrmsr", "mwait", "lss",  NULL};
-    return named_one_of(row, names) || row_has_operand(row, OPD_Cn) || (row_named(row, "pop") && row_has_operand(row, OPD_SS));
+    bool pops_ss = row_named(row, "pop") && row_has_operand(row, OPD_SS);
+    return named_one_of(row, names) || row_has_operand(row, OPD_Cn) || pops_ss;
 }
 
 static enum treatment classify_branch(const struct isa_row *row)
@@ -140,7 +141,9 @@ static enum treatment classify_data(const struct translation *t, const struct is
         return DO_CALLOUT;
     if (named_one_of(row, nothing))
         return DO_NOTHING;
-    if ((row_named(row, "tzcnt") && !model_has(model, FEAT_BMI1)) || (row_named(row, "lzcnt") && !model_has(model, FEAT_LZCNT)))
+    if (row_named(row, "tzcnt") && !model_has(model, FEAT_BMI1))
+        return DO_CALLOUT;
+    if (row_named(row, "lzcnt") && !model_has(model, FEAT_LZCNT))
         return DO_CALLOUT;
     if ((row_named(row, "lahf") || row_named(row, "sahf")) && t->wide && !model_has(model, FEAT_LAHF64))
         return DO_CALLOUT;
@@ -174,8 +177,8 @@ static enum treatment classify_fpu(const struct translation *t, const struct isa
 {
     insn_handler handler = interp_handlers[i->row][2];
     u32 wanted = (row->attributes & A_SSE ? KEY_SSE : 0) | (row->attributes & A_MMX ? KEY_X87 : 0);
-    bool plain = handler == op_simd || handler == op_simd_store || handler == op_simd_flags || handler == op_simd_from_gpr ||
-                 handler == op_simd_to_gpr || handler == op_simd_to_rm;
+    bool plain = handler == op_simd || handler == op_simd_store || handler == op_simd_flags ||
+                 handler == op_simd_from_gpr || handler == op_simd_to_gpr || handler == op_simd_to_rm;
     if (row->attributes & A_X87)
         return classify_x87(t, i);
     if (!plain || !wanted || (t->key & wanted) != wanted)
@@ -186,8 +189,8 @@ static enum treatment classify_fpu(const struct translation *t, const struct isa
 enum treatment classify(const struct translation *t, const struct insn *i)
 {
     const struct isa_row *row = &isa_rows[i->row];
-    bool available = model_has(t->v->vm->config.model, (enum feature)row->feature) && !(row->attributes & (A_CPL0 | A_PROT));
-    if (!available)
+    bool available = model_has(t->v->vm->config.model, (enum feature)row->feature);
+    if (!available || (row->attributes & (A_CPL0 | A_PROT)))
         return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
     switch (row->cls) {
     case CLS_IDENTITY:

@@ -65,8 +65,8 @@ static void sbe_forget(struct vcpu *v, u64 offset)
 
 /* ---- Into translated code ----------------------------------------------------------------------- */
 
-/* 32-bit code computes with whole registers: their upper halves must be 0, as its own writes leave them. What 64-bit code
- * left there stays until it is overwritten. */
+/* 32-bit code computes with whole registers: their upper halves must be 0, as its own writes leave them. What 64-bit
+ * code left there stays until it is overwritten. */
 static bool upper_halves_clear(const struct cpu *c)
 {
     u64 all = 0;
@@ -107,8 +107,8 @@ static void serialize(void)
                      : "=&r"(scratch) : : "memory", "cc");
 }
 
-/* Where translated code goes on at CS:RIP, or NULL: leave it to the run loop. `wide`: the width of the stub that will load the
- * guest's registers. */
+/* Where translated code goes on at CS:RIP, or NULL: leave it to the run loop. `wide`: the width of the stub that will load
+ * the guest's registers. */
 static const u8 *go_on(struct vcpu *v, bool wide, u32 *found)
 {
     struct sbe *s = v->sbe;
@@ -155,8 +155,8 @@ static bool site_goes_on(struct vcpu *v, const struct site *site, const struct b
            behind <= v->stop_at;
 }
 
-/* A signal costs as much as hundreds of checks: after a few, look before the access. Exceptions of other causes learn that
- * in vain, once. */
+/* A signal costs as much as hundreds of checks: after a few, look before the access. Exceptions of other causes learn
+ * that in vain, once. */
 enum { CROSSINGS_BORNE = 3 };
 
 static void site_faulted(struct vcpu *v, struct site *site)
@@ -258,8 +258,8 @@ static void sbe_run(struct vcpu *v)
         }
         const u8 *code = go_on(v, v->mode == CODE_64, &found);
         if (code) {
-            void (*enter)(struct vcpu *, const u8 *) = (void (*)(struct vcpu *, const u8 *))v->sbe->enter[v->mode == CODE_64];
-            enter(v, code);
+            typedef void enter_code(struct vcpu *v, const u8 *code);
+            ((enter_code *)v->sbe->enter[v->mode == CODE_64])(v, code);
         } else {
             v->vm->stats.interpreted++;
             interp_one(v);

@@ -120,6 +120,31 @@ static void operands_that_cross(void **state)
          0xeb, 0xec);                                   /* jmp back */
 }
 
+/* The longest sequences: a checked x87 operand with a displacement and an index, behind others whose exits it must not
+ * put out of reach, in both widths. */
+static void exits_reach(void **state)
+{
+    (void)state;
+    BOTH(PROTECTED, 6000, 0xbe, 0x00, 0xaf, 0x00, 0x00,     /* mov esi, 0xaf00 */
+         0xbb, 0x02, 0x00, 0x00, 0x00,                      /* mov ebx, 2 */
+         0x01, 0x46, 0x20,                                  /* add [esi + 0x20], eax */
+         0x01, 0x46, 0x24,                                  /* add [esi + 0x24], eax */
+         0xd9, 0x84, 0x5e, 0xfa, 0x00, 0x00, 0x00,          /* fld dword [esi + ebx * 2 + 250] */
+         0xdd, 0x9c, 0x5e, 0xf9, 0x00, 0x00, 0x00,          /* fstp qword [esi + ebx * 2 + 249] */
+         0xdf, 0xac, 0x5e, 0xf9, 0x00, 0x00, 0x00,          /* fild qword [esi + ebx * 2 + 249] */
+         0xdb, 0xbc, 0x5e, 0xf8, 0x00, 0x00, 0x00,          /* fstp tbyte [esi + ebx * 2 + 248] */
+         0xeb, 0xd2);                                       /* jmp back */
+    BOTH(LONG, 6000, 0x41, 0xbe, 0x00, 0xaf, 0x00, 0x00,    /* mov r14d, 0xaf00 */
+         0x41, 0xbf, 0x02, 0x00, 0x00, 0x00,                /* mov r15d, 2 */
+         0x4d, 0x01, 0x66, 0x20,                            /* add [r14 + 0x20], r12 */
+         0x4d, 0x01, 0x66, 0x28,                            /* add [r14 + 0x28], r12 */
+         0x43, 0xd9, 0x84, 0x7e, 0xfa, 0x00, 0x00, 0x00,    /* fld dword [r14 + r15 * 2 + 250] */
+         0x43, 0xdd, 0x9c, 0x7e, 0xf9, 0x00, 0x00, 0x00,    /* fstp qword [r14 + r15 * 2 + 249] */
+         0x43, 0xdf, 0xac, 0x7e, 0xf9, 0x00, 0x00, 0x00,    /* fild qword [r14 + r15 * 2 + 249] */
+         0x43, 0xdb, 0xbc, 0x7e, 0xf8, 0x00, 0x00, 0x00,    /* fstp tbyte [r14 + r15 * 2 + 248] */
+         0xeb, 0xca);                                       /* jmp back */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +153,7 @@ int main(void)
         cmocka_unit_test(encodings_of_32_bits_only),
         cmocka_unit_test(jumps_keep_modes_apart),
         cmocka_unit_test(operands_that_cross),
+        cmocka_unit_test(exits_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,10 +119,10 @@ void emit_site(struct translation *t) { emit_exit(t, current_site(t), t->s->site
 
 enum { FIXUP_BYTES = 10, JUMP_SHORT_BYTES = 2 };
 
-/* Would all fixups reach their code if it were written now? */
-static bool fixups_in_reach(const struct translation *t)
+/* Would all fixups reach their code if it were written `more` bytes from here? */
+static bool fixups_in_reach(const struct translation *t, unsigned more)
 {
-    const u8 *at = t->e.at + JUMP_SHORT_BYTES;
+    const u8 *at = t->e.at + more + JUMP_SHORT_BYTES;
     for (unsigned n = 0; n < t->fixups; n++)
         if (at + n * FIXUP_BYTES - (t->fixup[n].displacement + 1) > INT8_MAX)
             return false;
@@ -145,10 +145,15 @@ void emit_fixups_inline(struct translation *t)
     if (!t->fixups)
         return;
     u8 *over = emit_jump_short(&t->e);
-    while (t->fixups * FIXUP_BYTES > INT8_MAX) /* cannot be: they would be out of reach before */
-        panic("too many fixups");
     emit_fixups(t);
-    emit_patch_short(over, t->e.at);
+    bool near_enough = emit_patch_short(over, t->e.at);
+    invariant(near_enough || emitter_full(&t->e));
+}
+
+void emit_room(struct translation *t, unsigned more)
+{
+    if (!fixups_in_reach(t, more))
+        emit_fixups_inline(t);
 }
 
 /* Where indirect jumps enter: with their target in R10, which must be this block's RIP. */
@@ -257,14 +262,22 @@ static void emit_next(struct translation *t)
         emit_jump_to(t, t->wide ? next : (u32)next);
 }
 
+/* Instructions so long that exits of others do not reach over them make room once more on their way: how far that is. */
+static unsigned bytes_before_room(const struct translation *t)
+{
+    if (t->at == t->count)
+        return 0;
+    bool long_one = t->treatments[t->at] == DO_CALL_INDIRECT || (isa_rows[t->insns[t->at].row].attributes & A_X87);
+    return long_one ? ROOM_FIRST_BYTES : 0;
+}
+
 static void emit_instructions(struct translation *t)
 {
     for (t->at = 0; t->at <= t->count; t->at++) {
-        if (t->at < t->count && t->treatments[t->at] == DO_CALL_INDIRECT)
-            emit_fixups_inline(t); /* too long for those of other instructions to reach over */
+        emit_room(t, bytes_before_room(t));
         struct mark m = mark_take(t);
         emit_next(t);
-        if (fixups_in_reach(t))
+        if (fixups_in_reach(t, 0))
             continue;
         mark_return(t, &m);
         emit_fixups_inline(t);

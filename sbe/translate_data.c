@@ -298,8 +298,10 @@ static void emit_memory_form(struct translation *t, const struct isa_row *row, c
     emit_opcode(&t->e, &h);
     emit_immediate(&t->e, row, i);
     place_store(t, &reg, row_writes_reg(row) || row->cls == CLS_FPU);
-    if (row->attributes & A_X87)
+    if (row->attributes & A_X87) {
+        emit_room(t, ROOM_REST_BYTES);
         emit_x87_data_pointer(t, i, rm.index);
+    }
 }
 
 /* The FPU may have been parked since it was last seen live: then the interpreter executes the instruction, and it is. */

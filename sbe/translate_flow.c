@@ -215,7 +215,7 @@ static void emit_target(struct translation *t, const struct insn *i)
 static void emit_call_indirect(struct translation *t, const struct insn *i, u64 next)
 {
     emit_target(t, i);
-    emit_fixups_inline(t);
+    emit_fixups_inline(t); /* what follows is longer than exits reach */
     if (t->wide)
         emit_canonical_check(t);
     emit_store(&t->e, HOST_ADDRESS, IN_CONTEXT(scratch));

@@ -102,6 +102,10 @@ void emit_site(struct translation *t);
 
 /* Writes out what the jumps to sites so far go to, and jumps over it: they do not reach far. */
 void emit_fixups_inline(struct translation *t);
+/* The same if they would not reach any more behind `more` bytes. */
+void emit_room(struct translation *t, unsigned more);
+/* Of long instructions: most bytes in front of their emit_room(), and behind it. */
+enum { ROOM_FIRST_BYTES = 90, ROOM_REST_BYTES = 90 };
 
 /* The effective address, truncated to the address size, without the segment's base. */
 void emit_effective_address(struct translation *t, const struct insn *i, unsigned to);
