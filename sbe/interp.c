@@ -41,8 +41,18 @@ struct code_page {
     gpa_t page;
 };
 
+/* An instruction that crosses a page: its bytes are fetched each time, but not decoded again while they are the same. */
+struct crossing {
+    u8 first, available; /* bytes in the first page; bytes that there were to decode; 0: none */
+    u8 mode;
+    u8 bytes[INSN_MAX];
+    struct insn insn;
+};
+enum { CROSSINGS = 256 };
+
 struct interp {
     struct code_page code;
+    struct crossing crossing[CROSSINGS];
     u32 pool_used;
     struct insn single; /* an instruction that cannot be cached */
     struct run table[TABLE_RUNS];
@@ -231,18 +241,51 @@ static bool decode_failed(struct vcpu *v, enum decode result)
     return false;
 }
 
+static struct crossing *crossing_slot(struct vcpu *v, u64 linear)
+{
+    return &v->interp->crossing[(linear >> PAGE_SHIFT ^ linear) % CROSSINGS];
+}
+
+/* Fetches the rest of an instruction of which `first` bytes lie in the current page, and decodes it. */
+static bool decode_crossing(struct vcpu *v, u64 linear, u8 *bytes, unsigned first, struct insn *insn)
+{
+    struct crossing *c = crossing_slot(v, linear);
+    unsigned available = first;
+    if (!fetch_beyond(v, linear, bytes, &available))
+        return false;
+    if (c->available == available && c->mode == v->mode && c->first == first && !memcmp(c->bytes, bytes, available)) {
+        *insn = c->insn;
+        return true;
+    }
+    v->vm->stats.decodes++;
+    enum decode result = decode(bytes, available, (enum code_mode)v->mode, insn);
+    if (result != DECODE_OK)
+        return decode_failed(v, result);
+    interp_prepare(v, insn);
+    *c = (struct crossing){.first = (u8)first, .available = (u8)available, .mode = v->mode, .insn = *insn};
+    memcpy(c->bytes, bytes, available);
+    return true;
+}
+
+/* The same bytes up to the end of the page as when an instruction here was seen to go beyond it: it does again. */
+static bool known_to_cross(struct vcpu *v, u64 linear, const u8 *bytes, unsigned available)
+{
+    const struct crossing *c = crossing_slot(v, linear);
+    return c->first == available && c->available && c->mode == v->mode && !memcmp(c->bytes, bytes, available);
+}
+
 /* Decodes at `linear`, whose page is current. *cacheable: all bytes lie in this page of RAM. */
 static bool decode_here(struct vcpu *v, u64 linear, struct insn *insn, bool *cacheable)
 {
     u8 bytes[INSN_MAX];
     unsigned available = fetch_from_page(v, linear & PAGE_MASK, bytes);
+    *cacheable = false;
+    if (available < INSN_MAX && known_to_cross(v, linear, bytes, available))
+        return decode_crossing(v, linear, bytes, available, insn);
     enum decode result = decode(bytes, available, (enum code_mode)v->mode, insn);
     *cacheable = result == DECODE_OK && v->interp->code.host;
-    if (result == DECODE_TRUNCATED && available < INSN_MAX) {
-        if (!fetch_beyond(v, linear, bytes, &available))
-            return false;
-        result = decode(bytes, available, (enum code_mode)v->mode, insn);
-    }
+    if (result == DECODE_TRUNCATED && available < INSN_MAX)
+        return decode_crossing(v, linear, bytes, available, insn);
     v->vm->stats.decodes++;
     if (result != DECODE_OK)
         return decode_failed(v, result);

@@ -3,6 +3,7 @@
 #include "core/version.h"
 #include "mmu/shadow.h"
 #include "replay/hash.h"
+#include "sbe/codecache.h"
 #include "sim/dump.h"
 #include "sim/files.h"
 
@@ -69,6 +70,28 @@ static void put_shadow(FILE *to, const struct vm *vm)
     fprintf(to, "\n  },\n");
 }
 
+/* What the translator did, if the engine is one. Bytes in use now: of host code, and of what is known about it. */
+static void put_translator(FILE *to, const struct vm *vm)
+{
+    const struct sbe *s = vm->vcpu[0]->sbe;
+    if (!s)
+        return;
+    u64 records = s->blocks_used * sizeof s->blocks[0] + s->sites_used * sizeof s->sites[0] +
+                  s->links_used * sizeof s->links[0];
+    const struct {
+        const char *name;
+        u64 value;
+    } rows[] = {
+        {"translations", vm->stats.translations}, {"callouts", vm->stats.callouts},
+        {"interpreted", vm->stats.interpreted},   {"code_cache_bytes", s->code_used},
+        {"code_records_bytes", records},
+    };
+    fprintf(to, "  \"translator\": {");
+    for (size_t n = 0; n < ARRAY_LEN(rows); n++)
+        fprintf(to, "%s\n    \"%s\": %" PRIu64, n ? "," : "", rows[n].name, rows[n].value);
+    fprintf(to, "\n  },\n");
+}
+
 static void put_all(FILE *to, struct vm *vm, const struct run_summary *run)
 {
     fprintf(to, "{\n  \"version\": \"%s\",\n  \"engine\": \"%s\",\n  \"cpu\": \"%s\",\n", REPRISE_VERSION,
@@ -79,6 +102,7 @@ static void put_all(FILE *to, struct vm *vm, const struct run_summary *run)
     fprintf(to, "  \"instructions\": %" PRIu64 ",\n", vm->vcpu[0]->cpu.icount);
     put_exits(to, &vm->stats);
     put_shadow(to, vm);
+    put_translator(to, vm);
     fprintf(to, "  \"virtual_seconds\": %.9f,\n", (double)vm_now(vm) / 1e9);
     fprintf(to, "  \"host_seconds\": %.6f,\n  \"startup_seconds\": %.6f,\n", (double)run->host_ns / 1e9,
             (double)run->startup_ns / 1e9);
