@@ -248,12 +248,8 @@ static void sbe_run(struct vcpu *v)
     u32 found;
     while (v->cpu.icount < v->stop_at) {
         if (__builtin_expect(v->stepping, 0)) {
-            if (stops_before(v))
+            if (!interp_attend(v))
                 break;
-            if (interp_must_step(v))
-                interp_step(v);
-            else
-                interp_to_stop(v);
             continue;
         }
         const u8 *code = go_on(v, v->mode == CODE_64, &found);

@@ -448,7 +448,10 @@ static inline void execute_run(struct vcpu *v, const struct insn *i, unsigned co
     }
 }
 
-bool interp_must_step(struct vcpu *v)
+/* RF alone is no reason to step while no breakpoint is armed: the instruction clears it, and what is left of a REP
+ * instruction that was cut may run through. Faults save RF set, whatever it was. A debugger's stops were looked at
+ * before: true if something else asks for a step. */
+static bool must_step(struct vcpu *v)
 {
     if ((v->cpu.rflags & FLAG_RF) && !debug_data_armed(&v->cpu)) {
         v->cpu.rflags &= ~FLAG_RF;
@@ -487,7 +490,9 @@ void interp_one(struct vcpu *v)
         exception_deliver_fault(v);
 }
 
-void interp_to_stop(struct vcpu *v)
+/* Executes a run of instructions from CS:RIP that ends before the next stop of a debugger; there is none at CS:RIP,
+ * and nothing else asks for steps meanwhile, so that a REP instruction has its speed. */
+static void to_stop(struct vcpu *v)
 {
     const struct stops *s = v->vm->stops;
     unsigned count;
@@ -503,16 +508,23 @@ void interp_to_stop(struct vcpu *v)
     v->stepping |= s && s->executions;
 }
 
+bool interp_attend(struct vcpu *v)
+{
+    if (stops_before(v))
+        return false;
+    if (must_step(v))
+        interp_step(v);
+    else
+        to_stop(v);
+    return true;
+}
+
 static void interp_run(struct vcpu *v)
 {
     while (v->cpu.icount < v->stop_at) {
         if (__builtin_expect(v->stepping, 0)) {
-            if (stops_before(v))
+            if (!interp_attend(v))
                 break;
-            if (interp_must_step(v))
-                interp_step(v);
-            else
-                interp_to_stop(v);
             continue;
         }
         unsigned count;

@@ -17,20 +17,15 @@ void interp_step(struct vcpu *v);
 /* Executes one instruction, or delivers one fault, where nothing asks for a step (vcpu.stepping). */
 void interp_one(struct vcpu *v);
 
-/* Executes a run of instructions from CS:RIP that ends before the next stop of a debugger; there is none at CS:RIP,
- * and nothing else asks for steps meanwhile, so that a REP instruction has its speed. */
-void interp_to_stop(struct vcpu *v);
+/* What stands before the next instruction while vcpu.stepping is set: a debugger's stops, a step with every debug feature, or
+ * a run as far as the next stop. False, with nothing executed, where a stop ends the run. */
+bool interp_attend(struct vcpu *v);
 
 /* Executes a decoded and prepared instruction at CS:RIP, and delivers the fault if it raises one. */
 enum exec interp_insn(struct vcpu *v, const struct insn *i);
 
 /* What the decoder leaves open: handler and thunk. */
 void interp_prepare(const struct vcpu *v, struct insn *i);
-
-/* RF alone is no reason to step while no breakpoint is armed: the instruction clears it, and what is left of a REP
- * instruction that was cut may run through. Faults save RF set, whatever it was. A debugger's stops were looked at
- * before: true if something else asks for a step. */
-bool interp_must_step(struct vcpu *v);
 
 /* Fetches and decodes the instruction at CS:RIP into *insn, handler included. False with the fault recorded. For run
  * loops, tests and tracers; sets A bits as a fetch does. */
