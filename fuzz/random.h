@@ -1,4 +1,4 @@
-/* SplitMix64: the same seed gives the same program on every host. */
+/* SplitMix64, for generators of tests: the same seed gives the same programs and cases on every host. */
 #ifndef REPRISE_FUZZ_RANDOM_H
 #define REPRISE_FUZZ_RANDOM_H
 

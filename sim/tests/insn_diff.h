@@ -8,6 +8,7 @@
 #define REPRISE_SIM_TESTS_INSN_DIFF_H
 
 #include "core/x86.h"
+#include "fuzz/random.h"
 #include "sbe/insn.h"
 
 enum {
@@ -74,19 +75,6 @@ void window_prepare(u8 *live, const struct diff_case *c);
 void window_collect(u8 *live, const struct diff_case *c, struct outcome *o);
 
 /* ---- Cases ---------------------------------------------------------------------------------------- */
-
-struct random { u64 state; };
-
-static inline u64 random_next(struct random *r)
-{
-    u64 z = r->state += 0x9e3779b97f4a7c15ull;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
-
-static inline u32 random_below(struct random *r, u32 limit) { return (u32)((random_next(r) >> 32) * limit >> 32); }
-static inline bool one_in(struct random *r, u32 n) { return random_below(r, n) == 0; }
 
 /* Values with their bits where instructions change their minds. */
 u64 random_operand(struct random *r);
