@@ -340,7 +340,6 @@ bool translate_explain(struct vcpu *v, u64 offset, u32 key, struct engine_code *
     struct sbe *s = v->sbe;
     struct translation t;
     unsigned bytes;
-    u32 blocks = s->blocks_used, sites = s->sites_used, links = s->links_used;
     if (!codecache_has_space(s) || !translation_make(&t, v, offset, key, &bytes))
         return false;
     const struct block *b = &s->blocks[t.block];
@@ -348,8 +347,8 @@ bool translate_explain(struct vcpu *v, u64 offset, u32 key, struct engine_code *
         .host = codecache_rx(s, b->code), .bytes = b->end - b->code, .rip = b->rip, .insns = t.count};
     for (unsigned n = 0; n < t.count; n++)
         code->start[n] = t.starts[n] - b->code;
-    s->blocks_used = blocks;
-    s->sites_used = sites;
-    s->links_used = links;
+    s->blocks_used = t.block; /* a new key may have emptied the cache meanwhile: only the block knows where it began */
+    s->sites_used = b->first_site;
+    s->links_used = b->first_link;
     return true;
 }

@@ -7,8 +7,6 @@
 #include "core/segment.h"
 #include "sbe/translate_internal.h"
 
-#define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
-
 static unsigned word_bytes(const struct translation *t) { return t->wide ? 8 : 4; }
 
 static void emit_load_word(struct translation *t, unsigned reg, struct host_rm rm)

@@ -80,6 +80,9 @@ static inline struct host_rm guest_slot(unsigned reg)
     return rm_memory(RSP, (s32)(offsetof(struct vcpu, cpu.gpr) + reg * sizeof(u64)));
 }
 
+/* A field of the context that translated code shares with us. */
+#define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
+
 /* ---- Classify ----------------------------------------------------------------------------------- */
 
 enum treatment classify(const struct translation *t, const struct insn *i);
@@ -122,8 +125,9 @@ void emit_stack(struct translation *t, const struct insn *i, enum treatment trea
 void emit_flow(struct translation *t, const struct insn *i, enum treatment treatment);
 /* Ends the block by a jump to `rip`. */
 void emit_jump_to(struct translation *t, u64 rip);
-/* Code that direct jumps go to until they are chained. */
+/* Where conditional jumps out of the middle of the block go. */
 void emit_side_exits(struct translation *t);
+/* Where the direct jump with its displacement at `jump` goes until it is chained. */
 u32 emit_link_stub(struct translation *t, u64 rip, u32 jump);
 
 /* A guest register into a scratch register if it is not in a host register already. */

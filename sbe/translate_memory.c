@@ -72,12 +72,11 @@ unsigned emit_linear_address(struct translation *t, const struct insn *i, unsign
         return HOST_ADDRESS;
     if (!t->wide)
         emit_wrap_check(t, size);
-    emit_load(&t->e, HOST_ADDEND, rm_memory(RSP, (s32)(offsetof(struct vcpu, cpu.seg[0].base) + i->seg * sizeof(struct segment))));
+    size_t base = offsetof(struct vcpu, cpu.seg[0].base) + i->seg * sizeof(struct segment);
+    emit_load(&t->e, HOST_ADDEND, rm_memory(RSP, (s32)base));
     emit_lea(&t->e, t->wide, HOST_ADDRESS, rm_indexed(HOST_ADDRESS, HOST_ADDEND, 0, 0));
     return HOST_ADDRESS;
 }
-
-#define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
 
 /* For an instruction that has often crossed a page, and faulted in the hole behind it: it is told beforehand. */
 static void emit_crossing_check(struct translation *t, unsigned address, unsigned size)

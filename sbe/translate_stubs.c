@@ -26,8 +26,6 @@ static void emit_call_absolute(struct emitter *e, const void *function)
     emit_op(e, 0, 0xff, 2, rm_register(RAX));
 }
 
-#define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
-
 /* The six arithmetic flags go in by SAHF, which leaves the others alone, as POPF in ring 0 would not: adding 127 to the
  * wanted OF sets OF, SAHF sets the rest. */
 static void emit_load_flags(struct emitter *e)
