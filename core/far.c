@@ -2,6 +2,7 @@
 #include "core/far.h"
 
 #include "core/task.h"
+#include "core/vm.h"
 
 /* A call gate, decoded (SDM vol. 3, figures 5-8 and 5-11). */
 struct call_gate {
@@ -406,7 +407,7 @@ static void iret_flags(struct vcpu *v, u32 popped, u32 mask)
 {
     u32 old = (u32)cpu_rflags(&v->cpu);
     cpu_set_rflags_raw(&v->cpu, (old & ~mask) | (popped & mask & FLAGS_DEFINED));
-    vcpu_kick(v);
+    vm_attend_interrupts(v);
 }
 
 static u32 iret_mask(const struct vcpu *v, unsigned opsize)

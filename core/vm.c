@@ -175,6 +175,26 @@ static bool debug_stop(struct vm *vm)
     return true;
 }
 
+/* Would deliver_interrupts() find anything? */
+static bool interrupt_waits(struct vm *vm, const struct vcpu *v)
+{
+    const struct cpu *c = &v->cpu;
+    return (c->nmi_pending && !c->nmi_blocked) || ((c->rflags & FLAG_IF) && chipset_interrupt_pending(vm, v));
+}
+
+void vm_attend_interrupts(struct vcpu *v)
+{
+    if (interrupt_waits(v->vm, v))
+        vcpu_kick(v);
+}
+
+void vm_attend(struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu[0];
+    if (vm->request != REQUEST_NONE || icount_at(vm, chipset_deadline(vm)) < v->stop_at || interrupt_waits(vm, v))
+        vcpu_kick(v);
+}
+
 enum vm_stop vm_run(struct vm *vm, u64 until)
 {
     struct vcpu *v = vm->vcpu[0];

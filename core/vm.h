@@ -71,6 +71,12 @@ void vm_destroy(struct vm *vm);
 /* Back to power-up state; memory keeps its contents. */
 void vm_reset(struct vm *vm);
 
+/* After something that a device or an instruction did: makes the engine return to vm_run() at the next instruction boundary
+ * if there is something for it to do then: an interrupt to deliver, a request, or a timer that is due before vcpu.stop_at. */
+void vm_attend(struct vm *vm);
+/* The same after RFLAGS.IF has been set, or NMIs unblocked: neither timers nor requests can have come. */
+void vm_attend_interrupts(struct vcpu *v);
+
 /* Runs until cpu.icount == until, exactly, or until something in enum vm_stop happens first. */
 enum vm_stop vm_run(struct vm *vm, u64 until);
 

@@ -28,7 +28,6 @@ void chipset_settle(struct vm *vm)
     if ((cs->lapic.signals & LAPIC_SIGNAL_INIT) && vm->request == REQUEST_NONE)
         vm->request = REQUEST_INIT;
     cs->lapic.signals = 0;
-    vcpu_kick(vm->vcpu[0]);
 }
 
 /* Is the line asserted? Legacy replacement cuts the PIT off line 0 and the RTC off line 8 (HPET 1.0a, 2.3.5). */
@@ -244,7 +243,7 @@ void chipset_tick(struct vm *vm)
         chipset_settle(vm);
 }
 
-bool chipset_interrupt_pending(struct vm *vm, struct vcpu *v)
+bool chipset_interrupt_pending(struct vm *vm, const struct vcpu *v)
 {
     struct chipset *cs = &vm->chipset;
     if (!(v->cpu.apic_base & APIC_BASE_ENABLE))

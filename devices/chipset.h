@@ -31,7 +31,7 @@ u64 chipset_deadline(struct vm *vm);
 void chipset_tick(struct vm *vm);
 
 /* Is an interrupt waiting for this processor that its TPR (local APIC) lets through? Ignores RFLAGS.IF. */
-bool chipset_interrupt_pending(struct vm *vm, struct vcpu *v);
+bool chipset_interrupt_pending(struct vm *vm, const struct vcpu *v);
 /* Acknowledges it: the vector. Call only if pending. */
 u8 chipset_interrupt_acknowledge(struct vm *vm, struct vcpu *v);
 

@@ -102,6 +102,9 @@ static void results_land_by_operand_size(void **state)
     assert_int_equal(v->cpu.gpr[RAX], 0x112233445566ffff);
     assert_retires(v, 0x48, IN_EAX_DX); /* REX.W changes nothing */
     assert_int_equal(v->cpu.gpr[RAX], 0xffffffff);
+    assert_int_not_equal(v->stop_at, 0); /* nothing has come of it */
+    v->cpu.nmi_pending = 1;
+    assert_retires(v, IN_AL_DX);
     assert_int_equal(v->stop_at, 0);
 }
 

@@ -99,8 +99,7 @@ enum exec op_sysret(struct vcpu *v, const struct insn *i)
     load_flat(v, (u16)(base + (wide ? 16 : 0)) | SELECTOR_RPL, (u16)(base + 8) | SELECTOR_RPL, 3,
               wide ? CODE_LONG : CODE_LEGACY);
     vcpu_update_mode(v);
-    if (c->rflags & FLAG_IF)
-        vcpu_kick(v);
+    vm_attend_interrupts(v);
     return EXEC_JUMP;
 }
 

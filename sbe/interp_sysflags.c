@@ -47,7 +47,7 @@ enum exec op_sti(struct vcpu *v, const struct insn *i)
         c->rflags |= FLAG_IF;
         c->int_shadow = 1;
         v->stepping = true; /* what vcpu_update_mode() would find new */
-        vcpu_kick(v);
+        vm_attend_interrupts(v);
     }
     return EXEC_NEXT;
 }
@@ -75,7 +75,7 @@ static void load_flags(struct vcpu *v, u64 image, u32 mask)
     if ((old ^ flags) & FLAGS_MODE)
         vcpu_update_mode(v);
     if (flags & ~old & FLAG_IF)
-        vcpu_kick(v);
+        vm_attend_interrupts(v);
 }
 
 /* POPF in virtual-8086 mode with IOPL < 3: IF goes to VIF, with VME and 16 bits only. */
