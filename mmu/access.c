@@ -226,6 +226,8 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
         return;
     if (vm->stops && access != ACCESS_FETCH && stops_data_in_page(vm->stops, linear))
         return;
+    if (v->memtable && memtable_full(v->memtable))
+        tlb_forget(v);
     struct tlb_entry *e = tlb_slot(v->tlb.entries[rights], linear);
     u64 page = linear & ~(u64)PAGE_MASK, tag = page | v->tlb.epoch;
     if (e->read_tag != tag && e->fetch_tag != tag)

@@ -34,6 +34,9 @@ void memtable_destroy(struct vcpu *v);
 
 /* `host` is where the page that holds `linear` lies. */
 void memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum memtable_kind kind, const u8 *host);
+/* Would filling flush? Who fills for what the TLB remembers has to empty that then, too: a page that is in the TLB alone
+ * would be a slow path for good. */
+static inline bool memtable_full(const struct memtable *m) { return m->used + MEMTABLE_KINDS > MEMTABLE_LOG; }
 /* Empties all slots. */
 void memtable_flush(struct memtable *m);
 /* Empties the slots of `pages` pages from `linear` on; `writes_only`: reads stay. */
