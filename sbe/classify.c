@@ -105,8 +105,10 @@ static bool memory_translated(const struct translation *t, const struct insn *i)
 
 static enum treatment classify_stack(const struct translation *t, const struct isa_row *row, const struct insn *i)
 {
-    if (!stack_translated(t, i) || (i->prefixes & INSN_MEM))
+    if (!stack_translated(t, i))
         return DO_CALLOUT;
+    if (i->prefixes & INSN_MEM)
+        return row_named(row, "push") && memory_translated(t, i) ? DO_PUSH_MEMORY : DO_CALLOUT;
     if (row_named(row, "push"))
         return DO_PUSH;
     if (row_named(row, "pop"))
@@ -135,10 +137,12 @@ static bool high_bytes_translated(const struct translation *t, const struct isa_
 static enum treatment classify_data(const struct translation *t, const struct isa_row *row, const struct insn *i)
 {
     static const char *const nothing[] = {"nop", "prefetch", "prefetchw", "pause", "lfence", "mfence", "sfence", NULL};
-    static const char *const called[] = {"cld", "std", "cmpxchg8b", NULL};
+    static const char *const called[] = {"cmpxchg8b", NULL};
     const struct cpu_model *model = t->v->vm->config.model;
     if (row->map > MAP_0F3A || named_one_of(row, called))
         return DO_CALLOUT;
+    if (row_named(row, "cld") || row_named(row, "std")) /* DF is in the key */
+        return row_named(row, "std") == ((t->key & KEY_DOWN) != 0) ? DO_NOTHING : DO_CALLOUT_END;
     if (named_one_of(row, nothing))
         return DO_NOTHING;
     if (row_named(row, "tzcnt") && !model_has(model, FEAT_BMI1))
@@ -186,6 +190,27 @@ static enum treatment classify_fpu(const struct translation *t, const struct isa
     return (i->prefixes & INSN_MEM) && !memory_translated(t, i) ? DO_CALLOUT : DO_PLAIN;
 }
 
+/* One element upwards, where addresses are as wide as code; the destination's segment is always ES. */
+static enum treatment classify_string(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    static const char *const named[] = {"lods", "stos", "scas", "movs", "cmps", NULL};
+    bool flat = t->wide ? i->seg < SEG_FS : (t->key & KEY_FLAT(i->seg)) && (t->key & KEY_FLAT(SEG_ES));
+    bool once = !(i->prefixes & (INSN_REP | INSN_REPNE)) && !(t->key & KEY_DOWN);
+    return flat && once && i->addrsize == (t->wide ? 8 : 4) && named_one_of(row, named) ? DO_STRING : DO_CALLOUT;
+}
+
+/* Sensitive instructions with sequences of their own, where the key says that they are allowed. */
+static enum treatment classify_system(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    if ((row_named(row, "rdtsc") || row_named(row, "rdtscp")) && (t->key & KEY_TSC))
+        return DO_TIME;
+    if (row_named(row, "cli") && (t->key & KEY_SYSTEM))
+        return DO_CLI;
+    if (row_named(row, "pushf") && stack_translated(t, i))
+        return DO_PUSHF;
+    return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
+}
+
 enum treatment classify(const struct translation *t, const struct insn *i)
 {
     const struct isa_row *row = &isa_rows[i->row];
@@ -204,6 +229,7 @@ enum treatment classify(const struct translation *t, const struct insn *i)
         bool stack = treatment == DO_CALL || treatment == DO_RETURN || treatment == DO_CALL_INDIRECT;
         return !natural || memory || (stack && !stack_translated(t, i)) ? DO_CALLOUT_END : treatment;
     }
-    default: return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
+    case CLS_STRING: return classify_string(t, row, i);
+    default: return classify_system(t, row, i);
     }
 }

@@ -23,6 +23,7 @@ enum status codecache_create(struct vcpu *v)
     }
     v->sbe = s;
     s->code_start = s->code_used = translate_fixed_stubs(v);
+    s->blocks[0].key = BLOCK_DEAD;
     s->blocks_used = s->sites_used = s->links_used = 1;
     return STATUS_OK;
 }
@@ -55,7 +56,7 @@ u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
 
 bool codecache_has_space(const struct sbe *s)
 {
-    return s->code_used + BLOCK_BYTES_MAX <= CACHE_CODE_BYTES && s->blocks_used < CACHE_BLOCKS &&
+    return s->code_used + BLOCK_BYTES_MAX <= CACHE_CODE_BYTES && s->blocks_used + 2 <= CACHE_BLOCKS &&
            s->sites_used + 2 * BLOCK_INSNS <= CACHE_SITES && s->links_used + 2 * BLOCK_INSNS <= CACHE_LINKS;
 }
 
@@ -89,6 +90,25 @@ void codecache_commit(struct sbe *s, u32 block)
     b->frame_next = *frame;
     *frame = block;
     s->serialize = true;
+}
+
+void codecache_commit_rest(struct sbe *s, u32 block, u64 offset)
+{
+    struct block *b = &s->blocks[block];
+    u32 n = s->blocks_used++, *frame = &s->frames[offset >> PAGE_SHIFT];
+    s->blocks[n] = (struct block){
+        .offset = offset,
+        .key = BLOCK_DEAD,
+        .code = b->end,
+        .indirect = b->end,
+        .end = b->end,
+        .first_site = s->sites_used,
+        .first_link = s->links_used,
+        .partner = block,
+        .frame_next = *frame,
+    };
+    *frame = n;
+    b->partner = n;
 }
 
 u32 codecache_site(struct sbe *s, u32 block)
@@ -215,9 +235,19 @@ void codecache_forget(struct vcpu *v, u64 offset)
     u32 *frame = &s->frames[offset >> PAGE_SHIFT];
     if (!*frame)
         return;
-    for (u32 n = *frame; n; n = s->blocks[n].frame_next)
-        block_kill(s, n);
+    for (u32 n = *frame; n; n = s->blocks[n].frame_next) {
+        bool alive = s->blocks[n].key != BLOCK_DEAD; /* else it may stand for one that lies in two frames */
+        u32 dies = alive ? n : s->blocks[n].partner;
+        if (s->blocks[dies].key != BLOCK_DEAD)
+            block_kill(s, dies);
+    }
     *frame = 0;
+    codecache_jump_forget_all(v);
+}
+
+void codecache_kill(struct vcpu *v, u32 block)
+{
+    block_kill(v->sbe, block); /* it stays in the list of its frame, dead */
     codecache_jump_forget_all(v);
 }
 

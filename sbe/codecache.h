@@ -1,7 +1,7 @@
 /* The code cache: translated blocks, how they are found, how they are chained, and how they die.
  *
- * A block is a straight piece of guest code in one page of RAM, translated for one RIP and one set of mode bits (struct
- * block, `key`). Its sites are the places where translated code may call the interpreter for an instruction: accesses that
+ * A block is a straight piece of guest code in one page of RAM, or one instruction that crosses into a second; translated for
+ * one RIP and one set of mode bits (struct block, `key`). Its sites are the places where translated code may call the interpreter for an instruction: accesses that
  * the tables do not know, exceptions, and instructions that are not translated. Its links are its direct jumps.
  *
  * All blocks of a frame die together when a write hits code in it (core/engine.h, forget). When space runs out, all blocks
@@ -34,6 +34,7 @@ struct block {
     u16 sites, links;
     u8 insns;
     u8 class; /* of its key: which table its indirect jumps go through */
+    u32 partner; /* of a block whose instruction crosses a page: a record in the list of the second frame; and back */
 };
 #define BLOCK_DEAD 0x80000000u
 
@@ -65,7 +66,8 @@ struct sbe {
     struct host_exec code;
     u32 code_used, code_start; /* blocks begin at code_start, behind the fixed stubs */
     u32 blocks_used, sites_used, links_used;
-    /* Fixed stubs, by width of the guest's code: [0] 32 bits, [1] 64 bits. */
+    /* Fixed stubs, by width of the guest's code: [0] 32 bits, [1] 64 bits. indirect_exit is what the tables of jumps
+     * hold where nothing is remembered. */
     const u8 *enter[2], *site_exit[2], *link_exit[2], *budget_exit[2], *indirect_exit[2];
     u64 epoch;     /* physmem.epoch that the jump tables belong to */
     u64 fetches;   /* tlb.fetches when translated code was entered */
@@ -95,6 +97,8 @@ bool codecache_has_space(const struct sbe *s);
 /* Starts a new block; everything dies first if space may run out. It is found from codecache_commit() on. */
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key);
 void codecache_commit(struct sbe *s, u32 block);
+/* The committed block's instruction goes on at `offset` in RAM: it dies with code there, too. */
+void codecache_commit_rest(struct sbe *s, u32 block, u64 offset);
 /* A record for the block under construction. */
 u32 codecache_site(struct sbe *s, u32 block);
 u32 codecache_link(struct sbe *s, u32 block);
@@ -102,11 +106,21 @@ u32 codecache_link(struct sbe *s, u32 block);
 /* Makes the link's jump go to `target` directly. */
 void codecache_chain(struct sbe *s, u32 link, u32 target);
 
+/* The class of a key that has one; else JUMP_CLASSES. */
+static inline u32 codecache_class_known(const struct sbe *s, u32 key)
+{
+    u32 class = 0;
+    while (class < s->classes && s->class_keys[class] != key)
+        class++;
+    return class < s->classes ? class : JUMP_CLASSES;
+}
+
 /* Remembers the block as the target of indirect jumps to its RIP. */
 void codecache_jump_remember(struct vcpu *v, u32 block);
 void codecache_jump_forget_all(struct vcpu *v);
 
-/* Kills the blocks of one page of RAM; all blocks. */
+/* Kills one block; those of one page of RAM; all. */
+void codecache_kill(struct vcpu *v, u32 block);
 void codecache_forget(struct vcpu *v, u64 offset);
 void codecache_forget_all(struct vcpu *v);
 

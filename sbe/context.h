@@ -21,9 +21,12 @@ struct sbe_context {
     u64 flags;    /* the host's RFLAGS when it was left: the guest's arithmetic flags are in it */
     u64 host_rsp; /* stack pointer of the caller */
     u64 resume;   /* where to go on */
+    u64 target;   /* guest RIP, if that is where indirect jumps enter */
     u64 read_table, write_table; /* mmu/memtable.h, with shift counts in their low bits */
     u64 jump_mask;               /* JUMP_MASK */
     u64 page_mask, page_carry;   /* 0xfff and 0x1000 */
+    u64 arithmetic, without_if;  /* FLAGS_ARITH; all but RFLAGS.IF */
+    u64 tsc_base;                /* the guest's time stamp counter + what R12 would hold then */
     u64 scratch;
     u32 site; /* of the last indirect jump */
     /* Indirect jumps: by slot, the indirect entry of some block at such a RIP, or the code that looks one up. */

@@ -151,14 +151,22 @@ static inline void emit_shift_x(struct emitter *e, unsigned kind, bool wide, uns
     emit8(e, 0xc0 | (to & 7) << 3 | (from & 7));
 }
 
-/* PEXT to, from, [rm] (SDM vol. 2, "PEXT"); the base of `rm` is one of the low eight registers. */
-static inline void emit_pext(struct emitter *e, unsigned to, unsigned from, struct host_rm rm)
+/* PEXT (pp = F3) and PDEP (F2) to, from, [rm] (SDM vol. 2); the base of `rm` is one of the low eight registers. */
+static inline void emit_bits(struct emitter *e, unsigned pp, unsigned to, unsigned from, struct host_rm rm)
 {
     emit8(e, 0xc4);
     emit8(e, (to & 8 ? 0 : 0x80) | 0x60 | 2);
-    emit8(e, 0x80 | (~from & 15) << 3 | 2);
+    emit8(e, 0x80 | (~from & 15) << 3 | pp);
     emit8(e, 0xf5);
     emit_modrm(e, to, &rm);
+}
+static inline void emit_pext(struct emitter *e, unsigned to, unsigned from, struct host_rm rm)
+{
+    emit_bits(e, 2, to, from, rm);
+}
+static inline void emit_pdep(struct emitter *e, unsigned to, unsigned from, struct host_rm rm)
+{
+    emit_bits(e, 3, to, from, rm);
 }
 
 /* Jumps with a 32-bit displacement. They return the place of the displacement, which emit_patch() fills in. */

@@ -42,6 +42,8 @@ static enum status sbe_create(struct vcpu *v)
         engine_interp.destroy(v);
     }
     v->context.jump_mask = JUMP_MASK;
+    v->context.arithmetic = FLAGS_ARITH;
+    v->context.without_if = ~(u64)FLAG_IF;
     v->context.page_mask = PAGE_MASK;
     v->context.page_carry = PAGE_SIZE;
     return status;
@@ -75,6 +77,15 @@ static bool upper_halves_clear(const struct cpu *c)
     return all >> 32 == 0;
 }
 
+/* Does the block's instruction, which crosses into a second page, find there what it was translated from? */
+static bool rest_in_place(struct vcpu *v, const struct block *b)
+{
+    const u8 *host;
+    gpa_t page;
+    return mem_fetch_page(v, code_page_behind(b->rip, block_key_wide(b->key)), &host, &page) &&
+           physmem_offset(&v->vm->memory, page) == v->sbe->blocks[b->partner].offset;
+}
+
 /* The block at CS:RIP, translated now if need be. 0: the interpreter has to go on. */
 static u32 find_block(struct vcpu *v)
 {
@@ -87,6 +98,10 @@ static u32 find_block(struct vcpu *v)
         return 0; /* the interpreter meets the same fault, and delivers it */
     u64 offset = physmem_offset(&v->vm->memory, page) | (v->cpu.rip & PAGE_MASK);
     u32 block = codecache_find(v->sbe, offset, v->cpu.rip, key);
+    if (block && v->sbe->blocks[block].partner && !rest_in_place(v, &v->sbe->blocks[block])) {
+        codecache_kill(v, block);
+        block = 0;
+    }
     return block ? block : translate_block(v, offset, key);
 }
 
@@ -107,32 +122,70 @@ static void serialize(void)
                      : "=&r"(scratch) : : "memory", "cc");
 }
 
+/* What every way into translated code prepares. */
+static void entry_prepare(struct vcpu *v, bool wide)
+{
+    struct sbe *s = v->sbe;
+    tables_select(v, wide);
+    s->fetches = v->tlb.fetches;
+    v->context.limit = v->stop_at;
+    v->context.counter = counter_bias(wide) + (v->stop_at - v->cpu.icount);
+    v->context.tsc_base = v->context.counter + vm_tsc(v->vm) + (u64)v->cpu.tsc_offset;
+    if (s->serialize) {
+        s->serialize = false;
+        serialize();
+    }
+}
+
+/* May translated code of this width go on at all? What it jumped to before has been forgotten if it no longer holds. */
+static bool may_go_on(struct vcpu *v, bool wide)
+{
+    struct sbe *s = v->sbe;
+    if (v->cpu.icount >= v->stop_at || v->stepping || (v->mode == CODE_64) != wide)
+        return false;
+    if (s->epoch != v->vm->memory.epoch) {
+        codecache_jump_forget_all(v);
+        s->epoch = v->vm->memory.epoch;
+    }
+    return true;
+}
+
 /* Where translated code goes on at CS:RIP, or NULL: leave it to the run loop. `wide`: the width of the stub that will load
  * the guest's registers. */
 static const u8 *go_on(struct vcpu *v, bool wide, u32 *found)
 {
     struct sbe *s = v->sbe;
-    struct cpu *c = &v->cpu;
     *found = 0;
-    if (c->icount >= v->stop_at || v->stepping || (v->mode == CODE_64) != wide)
+    if (!may_go_on(v, wide))
         return NULL;
     u32 block = find_block(v);
-    if (!block || c->icount + s->blocks[block].insns > v->stop_at)
+    if (!block || v->cpu.icount + s->blocks[block].insns > v->stop_at)
         return NULL;
-    if (s->epoch != v->vm->memory.epoch) {
-        codecache_jump_forget_all(v);
-        s->epoch = v->vm->memory.epoch;
-    }
-    tables_select(v, wide);
-    s->fetches = v->tlb.fetches;
-    v->context.limit = v->stop_at;
-    v->context.counter = counter_bias(wide) + (v->stop_at - c->icount);
-    if (s->serialize) {
-        s->serialize = false;
-        serialize();
-    }
+    entry_prepare(v, wide);
     *found = block;
     return codecache_rx(s, s->blocks[block].code);
+}
+
+/* The same, faster: by the table of indirect jumps, if it has been there before. */
+static const u8 *go_on_again(struct vcpu *v, bool wide)
+{
+    struct sbe *s = v->sbe;
+    u32 found;
+    if (!may_go_on(v, wide))
+        return NULL;
+    u32 class = codecache_class_known(s, block_key(v));
+    if (class < JUMP_CLASSES && (wide ? canonical(v->cpu.rip) : upper_halves_clear(&v->cpu))) {
+        const u8 *code = v->context.jump[class][jump_slot(v->cpu.rip)];
+        if (code != s->indirect_exit[wide]) {
+            v->context.target = v->cpu.rip;
+            entry_prepare(v, wide);
+            return code;
+        }
+    }
+    const u8 *code = go_on(v, wide, &found);
+    if (code)
+        codecache_jump_remember(v, found);
+    return code;
 }
 
 /* ---- Out of translated code --------------------------------------------------------------------- */
@@ -177,9 +230,8 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     if (number & SITE_FAULTED)
         site_faulted(v, site);
     enum exec result = interp_insn(v, &site->insn);
-    u32 found;
     if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))
-        return go_on(v, wide, &found);
+        return go_on_again(v, wide);
     v->context.counter = counter_bias(wide) + v->stop_at - (v->cpu.icount + site->remaining - 1);
     return codecache_rx(s, site->resume);
 }

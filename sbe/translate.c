@@ -30,17 +30,19 @@ u32 block_key(const struct vcpu *v)
 {
     const u8 both = SEG_FLAT_READ | SEG_FLAT_WRITE;
     const struct cpu *c = &v->cpu;
-    u32 key = (c->cpl == 3 ? KEY_USER : 0) | unit_keys(v);
+    u32 key = (c->cpl == 3 ? KEY_USER : 0) | (c->cpl == 0 ? KEY_SYSTEM : 0) | unit_keys(v);
+    key |= c->cpl == 0 || !(c->cr4 & CR4_TSD) ? KEY_TSC : 0;
+    key |= c->rflags & FLAG_DF ? KEY_DOWN : 0;
     if (v->mode == CODE_64)
         return key | KEY_WIDE;
     if (v->mode != CODE_32 || c->seg[SEG_CS].base != 0 || c->seg[SEG_CS].limit != 0xffffffffu)
         return KEY_NONE;
     for (unsigned seg = 0; seg < SEG_COUNT; seg++)
-        if (v->seg_flat[seg] == both && (seg != SEG_SS || v->stack32))
-            key |= KEY_FLAT(seg);
+        key |= v->seg_flat[seg] == both ? KEY_FLAT(seg) : 0;
+    if (!v->stack32)
+        key &= ~KEY_FLAT(SEG_SS);
     for (unsigned seg = SEG_FS; seg <= SEG_GS; seg++)
-        if (segment_based(&c->seg[seg]))
-            key |= KEY_BASED(seg);
+        key |= segment_based(&c->seg[seg]) ? KEY_BASED(seg) : 0;
     return key;
 }
 
@@ -57,31 +59,59 @@ static bool branch_ends(const struct translation *t, const struct insn *i)
     return (s64)i->imm < 0 || t->side_exits + 1 >= SIDE_EXITS_MAX;
 }
 
+/* The instruction in `bytes`, `at` bytes behind the block's first. False if it is none, or longer than what is available. */
+static bool scan_insn(struct translation *t, const u8 *bytes, unsigned available, unsigned at)
+{
+    struct vcpu *v = t->v;
+    struct insn *i = &t->insns[t->count];
+    if (decode(bytes, available < INSN_MAX ? available : INSN_MAX, (enum code_mode)v->mode, i) != DECODE_OK)
+        return false;
+    interp_prepare(v, i);
+    t->rip = t->rips[t->count] = v->cpu.rip + at;
+    enum treatment treatment = classify(t, i);
+    t->treatments[t->count++] = (u8)treatment;
+    if (treatment == DO_JUMP_IF) {
+        t->scanned |= branch_ends(t, i);
+        t->side_exits++; /* counted here, filled in later */
+    }
+    t->scanned |= treatment_ends(treatment);
+    v->vm->stats.decodes++;
+    return true;
+}
+
+/* One instruction that begins `first` bytes in front of the page's end and goes on in the page behind it. Returns its length,
+ * or 0. */
+static unsigned scan_crossing(struct translation *t, const u8 *bytes, unsigned first)
+{
+    struct vcpu *v = t->v;
+    u64 linear = code_page_behind(v->cpu.rip, t->wide);
+    const u8 *host;
+    gpa_t page;
+    u8 all[INSN_MAX];
+    bool crosses = first < INSN_MAX && linear != 0 && (!t->wide || canonical(linear)) &&
+                   decode(bytes, first, (enum code_mode)v->mode, &t->insns[0]) == DECODE_TRUNCATED;
+    if (!crosses || !mem_fetch_page(v, linear, &host, &page) || !host)
+        return 0;
+    memcpy(all, bytes, first);
+    memcpy(all + first, host, INSN_MAX - first);
+    if (!scan_insn(t, all, INSN_MAX, 0))
+        return 0;
+    t->rest = physmem_offset(&v->vm->memory, page);
+    return t->insns[0].length;
+}
+
 /* Fills insns, rips and treatments. Returns the bytes of guest code. */
 static unsigned scan(struct translation *t, u64 offset)
 {
-    struct vcpu *v = t->v;
-    const u8 *page = physmem_host(&v->vm->memory, offset & ~(u64)PAGE_MASK);
-    unsigned at = offset & PAGE_MASK, begin = at;
-    bool ended = false;
-    while (!ended && t->count < BLOCK_INSNS && at < PAGE_SIZE) {
-        struct insn *i = &t->insns[t->count];
-        unsigned available = PAGE_SIZE - at < INSN_MAX ? PAGE_SIZE - at : INSN_MAX;
-        if (decode(page + at, available, (enum code_mode)v->mode, i) != DECODE_OK)
-            break;
-        interp_prepare(v, i);
-        t->rip = t->rips[t->count] = v->cpu.rip + (at - begin);
-        enum treatment treatment = classify(t, i);
-        t->treatments[t->count++] = (u8)treatment;
-        at += i->length;
-        if (treatment == DO_JUMP_IF) {
-            ended = branch_ends(t, i);
-            t->side_exits++; /* counted here, filled in later */
-        }
-        ended |= treatment_ends(treatment);
-    }
+    const u8 *page = physmem_host(&t->v->vm->memory, offset & ~(u64)PAGE_MASK);
+    unsigned begin = offset & PAGE_MASK, at = begin;
+    t->scanned = false;
+    t->rest = UINT64_MAX;
+    while (!t->scanned && t->count < BLOCK_INSNS && at < PAGE_SIZE && scan_insn(t, page + at, PAGE_SIZE - at, at - begin))
+        at += t->insns[t->count - 1].length;
+    if (!t->count)
+        at += scan_crossing(t, page + at, PAGE_SIZE - at);
     t->side_exits = 0;
-    v->vm->stats.decodes += t->count;
     return at - begin;
 }
 
@@ -185,6 +215,11 @@ static void emit_insn(struct translation *t)
     case DO_NOTHING: break;
     case DO_PLAIN: emit_plain(t, i); break;
     case DO_LEA: emit_lea_insn(t, i); break;
+    case DO_STRING: emit_string(t, i); break;
+    case DO_TIME: emit_time(t, &isa_rows[i->row]); break;
+    case DO_CLI: emit_cli(t); break;
+    case DO_PUSHF: emit_pushf(t); break;
+    case DO_PUSH_MEMORY:
     case DO_PUSH:
     case DO_POP:
     case DO_LEAVE: emit_stack(t, i, treatment); break;
@@ -267,7 +302,9 @@ static unsigned bytes_before_room(const struct translation *t)
 {
     if (t->at == t->count)
         return 0;
-    bool long_one = t->treatments[t->at] == DO_CALL_INDIRECT || (isa_rows[t->insns[t->at].row].attributes & A_X87);
+    enum treatment treatment = (enum treatment)t->treatments[t->at];
+    bool long_one = treatment == DO_CALL_INDIRECT || treatment == DO_PUSH_MEMORY || treatment == DO_STRING ||
+                    (isa_rows[t->insns[t->at].row].attributes & A_X87);
     return long_one ? ROOM_FIRST_BYTES : 0;
 }
 
@@ -329,8 +366,13 @@ u32 translate_block(struct vcpu *v, u64 offset, u32 key)
     if (!translation_make(&t, v, offset, key, &bytes))
         return 0;
     s->code_used = s->blocks[t.block].end;
-    phys_watch_code(v->vm, physmem_address(&v->vm->memory, offset), bytes);
+    unsigned first = PAGE_SIZE - (offset & PAGE_MASK);
+    phys_watch_code(v->vm, physmem_address(&v->vm->memory, offset), bytes < first ? bytes : first);
     codecache_commit(s, t.block);
+    if (t.rest != UINT64_MAX) {
+        phys_watch_code(v->vm, physmem_address(&v->vm->memory, t.rest), bytes - first);
+        codecache_commit_rest(s, t.block, t.rest);
+    }
     v->vm->stats.translations++;
     return t.block;
 }

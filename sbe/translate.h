@@ -49,13 +49,23 @@ static inline u64 counter_bias(bool wide) { return 1ull << (wide ? WIDE_SHIFT_RI
 #define KEY_FLAT(seg) (0x10u << (seg))
 /* 32-bit code: the same with any base: FS and GS */
 #define KEY_BASED(seg) (0x40u << (seg))
+#define KEY_SYSTEM 0x1000u /* CPL 0 */
+#define KEY_TSC 0x2000u    /* RDTSC is allowed: CR4.TSD, CPL */
+#define KEY_DOWN 0x4000u   /* RFLAGS.DF */
 #define KEY_NONE 0xffffffffu /* code that is not translated */
 
 u32 block_key(const struct vcpu *v);
 static inline bool block_key_wide(u32 key) { return key & KEY_WIDE; }
 
+/* The linear address of the page behind that of `rip`. */
+static inline u64 code_page_behind(u64 rip, bool wide)
+{
+    u64 behind = (rip | PAGE_MASK) + 1;
+    return wide ? behind : (u32)behind;
+}
+
 /* Translates the block at CS:RIP, whose first byte lies at `offset` in RAM. 0 if its first instruction cannot be
- * translated: it crosses the page, or is none. */
+ * translated: it is none, or the rest of it lies in another page that is not RAM. */
 u32 translate_block(struct vcpu *v, u64 offset, u32 key);
 
 /* What translating from CS:RIP on would give, for people to read; nothing of it is kept. False as above, or for want of space. */

@@ -67,6 +67,25 @@ static void emit_push_register(struct translation *t, unsigned reg)
     emit_stack_adjust(t, -(s32)word_bytes(t));
 }
 
+void emit_push_scratch(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    emit_store(e, HOST_ADDRESS, IN_CONTEXT(scratch));
+    emit_push_address(t);
+    emit_lea(e, true, HOST_ADDEND, rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0));
+    emit_load(e, HOST_ADDRESS, IN_CONTEXT(scratch));
+    emit_store_word(t, HOST_ADDRESS, rm_memory(HOST_ADDEND, 0));
+    emit_stack_adjust(t, -(s32)word_bytes(t));
+}
+
+static void emit_push_memory(struct translation *t, const struct insn *i)
+{
+    struct host_rm rm = emit_memory_operand(t, i, false);
+    emit_load_word(t, HOST_ADDRESS, rm);
+    emit_fixups_inline(t); /* what follows is longer than exits reach */
+    emit_push_scratch(t);
+}
+
 static void emit_pop_register(struct translation *t, unsigned reg)
 {
     struct emitter *e = &t->e;
@@ -91,6 +110,8 @@ void emit_stack(struct translation *t, const struct insn *i, enum treatment trea
     const struct isa_row *row = &isa_rows[i->row];
     if (treatment == DO_LEAVE)
         emit_leave_frame(t);
+    else if (treatment == DO_PUSH_MEMORY)
+        emit_push_memory(t, i);
     else if (treatment == DO_POP)
         emit_pop_register(t, i->rm);
     else if (row_has_operand(row, OPD_Iz) || row_has_operand(row, OPD_Isb))
@@ -114,9 +135,10 @@ u32 emit_link_stub(struct translation *t, u64 rip, u32 jump)
     return n;
 }
 
-static bool same_page(const struct translation *t, u64 rip)
+/* What crosses into the next page is not reached directly either. */
+static bool direct(const struct translation *t, u64 rip)
 {
-    return rip >> PAGE_SHIFT == t->s->blocks[t->block].rip >> PAGE_SHIFT;
+    return rip >> PAGE_SHIFT == t->s->blocks[t->block].rip >> PAGE_SHIFT && (rip & PAGE_MASK) <= PAGE_SIZE - INSN_MAX;
 }
 
 /* From RSP to the table of the block's class. */
@@ -145,7 +167,7 @@ static void emit_jump_indirect(struct translation *t)
 
 void emit_jump_to(struct translation *t, u64 rip)
 {
-    if (same_page(t, rip)) {
+    if (direct(t, rip)) {
         u8 *jump = emit_jump(&t->e);
         emit_link_stub(t, rip, cache_offset(t, jump));
     } else {
@@ -171,7 +193,7 @@ static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 tar
 {
     bool last = t->at + 1 == t->count;
     u8 *jump = emit_jump_if(&t->e, i->opcode);
-    if (last && same_page(t, target) && same_page(t, next)) {
+    if (last && direct(t, target) && direct(t, next)) {
         u8 *fall = emit_jump(&t->e);
         emit_link_stub(t, target, cache_offset(t, jump));
         emit_link_stub(t, next, cache_offset(t, fall));

@@ -11,7 +11,12 @@ enum treatment {
     DO_NOTHING,     /* no operation */
     DO_PLAIN,       /* the same operation on the host, operands replaced */
     DO_LEA,
+    DO_STRING,      /* one element, upwards */
+    DO_TIME,        /* RDTSC, RDTSCP */
+    DO_CLI,
+    DO_PUSHF,
     DO_PUSH,
+    DO_PUSH_MEMORY,
     DO_POP,
     DO_LEAVE,
     DO_JUMP,
@@ -52,6 +57,8 @@ struct translation {
     u64 rip;       /* of the current instruction */
     bool fpu_live; /* the FPU surely belongs to the guest here */
     bool crosses;  /* the current instruction's operand often crosses a page */
+    bool scanned;  /* the block's last instruction has been found */
+    u64 rest;      /* where in RAM the page lies into which the block's instruction crosses; else UINT64_MAX */
     bool ended;    /* the code behind the current instruction cannot be reached */
     unsigned fixups, side_exits;
     u8 *begin;     /* of the current instruction's code */
@@ -122,6 +129,12 @@ struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, 
 void emit_plain(struct translation *t, const struct insn *i);
 void emit_lea_insn(struct translation *t, const struct insn *i);
 void emit_stack(struct translation *t, const struct insn *i, enum treatment treatment);
+/* Pushes R10. */
+void emit_push_scratch(struct translation *t);
+void emit_string(struct translation *t, const struct insn *i);
+void emit_time(struct translation *t, const struct isa_row *row);
+void emit_cli(struct translation *t);
+void emit_pushf(struct translation *t);
 void emit_flow(struct translation *t, const struct insn *i, enum treatment treatment);
 /* Ends the block by a jump to `rip`. */
 void emit_jump_to(struct translation *t, u64 rip);

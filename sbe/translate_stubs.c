@@ -53,6 +53,7 @@ static void emit_resume(struct emitter *e, bool wide)
     for (unsigned reg = 0; reg < GPR_COUNT; reg++)
         if (host_of(wide, reg) != HOST_NONE)
             emit_load(e, host_of(wide, reg), guest_slot(reg));
+    emit_load(e, HOST_ADDRESS, IN_CONTEXT(target));
     emit_jump_memory(e, IN_CONTEXT(resume));
 }
 

@@ -1,0 +1,102 @@
+/* Sensitive instructions that are frequent enough for sequences of their own, and string instructions without a count.
+ * What they depend on beside registers is in the key of the block. */
+#include "sbe/translate_internal.h"
+
+#define IN_CPU(field) rm_memory(RSP, (s32)offsetof(struct vcpu, cpu.field))
+
+static unsigned word_rex(unsigned bytes) { return bytes == 8 ? REX_W : REX_NONE; }
+
+/* ---- Time ----------------------------------------------------------------------------------------- */
+
+/* RDTSC, RDTSCP. Virtual time is a number of instructions, and R12 counts what is left of them: tsc = tsc_base - R12 -
+ * instructions of the block from this one on. NOT makes the difference without flags. */
+void emit_time(struct translation *t, const struct isa_row *row)
+{
+    struct emitter *e = &t->e;
+    emit_load(e, HOST_ADDEND, IN_CONTEXT(tsc_base));
+    emit_move(e, HOST_ADDRESS, HOST_COUNTER);
+    emit_op(e, REX_W, 0xf7, 2, rm_register(HOST_ADDRESS)); /* not r10: -R12 - 1 */
+    s32 left = (s32)(t->count - t->at);
+    emit_lea(e, true, HOST_ADDRESS, rm_indexed(HOST_ADDRESS, HOST_ADDEND, 0, 1 - left));
+    emit_store(e, HOST_ADDRESS, IN_CONTEXT(scratch));
+    emit_move_32(e, RAX, HOST_ADDRESS);
+    emit_load_32(e, RDX, rm_memory(RSP, (s32)offsetof(struct vcpu, context.scratch) + 4));
+    if (row_named(row, "rdtscp"))
+        emit_load_32(e, host_of(t->wide, RCX), IN_CPU(tsc_aux));
+}
+
+/* ---- System flags --------------------------------------------------------------------------------- */
+
+/* RCX &= the mask in memory, without flags. */
+static void emit_and(struct emitter *e, struct host_rm mask)
+{
+    emit_pext(e, HOST_ADDEND, HOST_ADDEND, mask);
+    emit_pdep(e, HOST_ADDEND, HOST_ADDEND, mask);
+}
+
+void emit_cli(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    emit_load_32(e, HOST_ADDEND, IN_CPU(rflags));
+    emit_and(e, IN_CONTEXT(without_if));
+    emit_store_32(e, HOST_ADDEND, IN_CPU(rflags));
+}
+
+/* RF and VM are clear in translated code. */
+void emit_pushf(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    emit8(e, 0x9c); /* pushfq, onto our own stack */
+    emit8(e, 0x59); /* pop rcx */
+    emit_and(e, IN_CONTEXT(arithmetic));
+    emit_load_32(e, HOST_ADDRESS, IN_CPU(rflags));
+    emit_lea(e, true, HOST_ADDRESS, rm_indexed(HOST_ADDRESS, HOST_ADDEND, 0, 0));
+    emit_push_scratch(t);
+}
+
+/* ---- Strings -------------------------------------------------------------------------------------- */
+
+static unsigned element_bytes(const struct isa_row *row, const struct insn *i)
+{
+    return row->attributes & A_BYTE ? 1 : i->opsize;
+}
+
+/* `opcode` is that of the form for bytes; the next is for the others. */
+static void emit_element(struct emitter *e, unsigned bytes, unsigned opcode, unsigned reg, struct host_rm rm)
+{
+    if (bytes == 2)
+        emit8(e, 0x66);
+    emit_rex(e, word_rex(bytes), reg, &rm);
+    emit8(e, opcode + (bytes > 1));
+    emit_modrm(e, reg, &rm);
+}
+
+static struct host_rm emit_element_at(struct translation *t, unsigned reg, unsigned bytes, bool write)
+{
+    emit_addend(t, reg, bytes, write);
+    return rm_indexed(HOST_ADDEND, reg, 0, 0);
+}
+
+/* With DF clear, addresses as wide as code, and no segment base: classify_string(). */
+void emit_string(struct translation *t, const struct insn *i)
+{
+    struct emitter *e = &t->e;
+    const struct isa_row *row = &isa_rows[i->row];
+    unsigned bytes = element_bytes(row, i), value = RAX;
+    bool loads = row_named(row, "lods") || row_named(row, "movs") || row_named(row, "cmps");
+    if (loads) {
+        if (!row_named(row, "lods"))
+            value = HOST_ADDRESS;
+        struct host_rm source = emit_element_at(t, RSI, bytes, false);
+        emit_element(e, bytes, 0x8a, value, source);
+        emit_room(t, ROOM_REST_BYTES);
+    }
+    if (!row_named(row, "lods")) {
+        bool compares = row_named(row, "cmps") || row_named(row, "scas");
+        struct host_rm destination = emit_element_at(t, RDI, bytes, !compares);
+        emit_element(e, bytes, compares ? 0x3a : 0x88, value, destination);
+        emit_lea(e, t->wide, RDI, rm_memory(RDI, (s32)bytes));
+    }
+    if (loads)
+        emit_lea(e, t->wide, RSI, rm_memory(RSI, (s32)bytes));
+}
