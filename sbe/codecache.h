@@ -48,6 +48,7 @@ struct site {
     u8 remaining; /* instructions of the block from this one on */
     u8 kind;      /* enum site_kind */
     u8 faults;    /* how often an exception led here; stays at 255 */
+    u16 strain;   /* what its faults in windows have cost: see sbe/engine_sbe.c */
 };
 
 struct link {
@@ -60,6 +61,11 @@ struct link {
 };
 
 enum { CROSSING_BITS = 1 << 16 };
+
+/* Instructions known by a hash of where they lie. One that is taken for another is slower for it, not wrong. */
+struct learned {
+    u64 bits[CROSSING_BITS / 64];
+};
 
 struct sbe {
     struct host_exec code;
@@ -75,7 +81,9 @@ struct sbe {
     bool serialize; /* code has been written since it last ran */
     u16 jump_log[JUMP_CLASSES * JUMP_SLOTS];
     u32 hash[CACHE_HASH];
-    u64 crossing[CROSSING_BITS / 64]; /* instructions whose operands cross pages, by a hash of where they lie */
+    struct learned crossing; /* instructions whose operands cross pages */
+    struct learned strained; /* instructions that windows do not suit */
+    bool windows;            /* 32-bit code accesses memory in windows */
     u32 *frames; /* by RAM page: list of its blocks */
     u64 frame_count;
     struct block blocks[CACHE_BLOCKS];
@@ -112,10 +120,13 @@ void codecache_forget_all(struct vcpu *v);
 
 static inline u64 jump_slot(u64 rip) { return (rip >> 12 & 15) << 8 | (rip >> 2 & 255); } /* PEXT by JUMP_MASK */
 
-/* An instruction at `offset` in RAM has crossed a page: it is told to look beforehand when it is translated again. One
- * that is taken for another merely looks in vain. */
+/* An instruction at `offset` in RAM has crossed a page: it is told to look beforehand when it is translated again. */
 void codecache_learn_crossing(struct vcpu *v, u64 offset);
 bool codecache_crosses(const struct sbe *s, u64 offset);
+
+/* Likewise: its accesses fault in windows so often that the tables are better. */
+void codecache_learn_strain(struct vcpu *v, u64 offset);
+bool codecache_strained(const struct sbe *s, u64 offset);
 
 /* What a site's number carries when an exception led there. */
 #define SITE_FAULTED 0x80000000u

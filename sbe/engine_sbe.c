@@ -7,6 +7,7 @@
 #include "core/vm.h"
 #include "mmu/memtable.h"
 #include "mmu/shadow.h"
+#include "mmu/window.h"
 #include "sbe/interp.h"
 #include "sbe/translate.h"
 
@@ -51,8 +52,22 @@ static void sbe_destroy(struct vcpu *v)
 {
     codecache_destroy(v);
     shadow_destroy(v->vm);
+    windows_destroy(v);
     memtable_destroy(v);
     engine_interp.destroy(v);
+}
+
+static enum status sbe_window_create(struct vcpu *v)
+{
+    enum status status = sbe_create(v);
+    if (status != STATUS_OK)
+        return status;
+    status = windows_create(v);
+    if (status != STATUS_OK)
+        sbe_destroy(v);
+    else
+        v->sbe->windows = true;
+    return status;
 }
 
 static void sbe_forget(struct vcpu *v, u64 offset)
@@ -95,6 +110,10 @@ static void tables_select(struct vcpu *v, bool wide)
     u64 *const *tables = v->memtable->slots[v->tlb.rights];
     v->context.read_table = (u64)tables[MEMTABLE_READ] + table_bias(wide, false);
     v->context.write_table = (u64)tables[MEMTABLE_WRITE] + table_bias(wide, true);
+    if (!v->windows)
+        return;
+    v->context.window = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights);
+    v->context.window_end = v->context.window + WINDOW_BYTES;
 }
 
 /* SDM vol. 3, 8.1.3: code that was written through another address wants a serializing instruction before it runs. IRET
@@ -166,6 +185,23 @@ static void site_faulted(struct vcpu *v, struct site *site)
         codecache_learn_crossing(v, b->offset + (site->rip - b->rip));
 }
 
+/* A fault in a window costs about ten microseconds. One that maps pages pays in the long run; one that maps none (a device, a
+ * traced page, an address that wraps) comes again. */
+enum { STRAIN_MAPPED = 1, STRAIN_IN_VAIN = 100, STRAIN_BORNE = 400 };
+
+/* The instruction that has faulted at `linear` of a window has been executed: the next time it should not fault. */
+static void window_faulted(struct vcpu *v, struct site *site, u64 linear, u64 window)
+{
+    const struct block *b = &v->sbe->blocks[site->block];
+    bool here = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights) == window;
+    bool mapped = here && window_map(v, v->memtable, linear, (enum tlb_rights)v->tlb.rights);
+    site->strain += mapped || !here ? STRAIN_MAPPED : STRAIN_IN_VAIN;
+    if (site->strain < STRAIN_BORNE || b->key == BLOCK_DEAD)
+        return;
+    site->strain = 0;
+    codecache_learn_strain(v, b->offset + (site->rip - b->rip));
+}
+
 const u8 *sbe_site(struct vcpu *v, u32 number)
 {
     struct sbe *s = v->sbe;
@@ -174,9 +210,13 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     bool wide = v->mode == CODE_64;
     settle(v, site->rip, wide, site->remaining);
     v->vm->stats.callouts++;
-    if (number & SITE_FAULTED)
+    u64 address = number & SITE_FAULTED ? host_fault_address() : UINT64_MAX, window = v->context.window;
+    bool in_window = windows_hold(v, address);
+    if ((number & SITE_FAULTED) && !in_window)
         site_faulted(v, site);
     enum exec result = interp_insn(v, &site->insn);
+    if (in_window)
+        window_faulted(v, site, address - window, window);
     u32 found;
     if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))
         return go_on(v, wide, &found);
@@ -269,6 +309,17 @@ const struct engine engine_sbe = {
     .summary = "scan before execution: translated code, several times as fast",
     .layout = PHYSMEM_HOLES,
     .create = sbe_create,
+    .destroy = sbe_destroy,
+    .run = sbe_run,
+    .forget = sbe_forget,
+    .explain = sbe_explain,
+};
+
+const struct engine engine_sbe_window = {
+    .name = "sbe-window",
+    .summary = "the same; 32-bit code in windows instead of tables: for long computation",
+    .layout = PHYSMEM_SHARED,
+    .create = sbe_window_create,
     .destroy = sbe_destroy,
     .run = sbe_run,
     .forget = sbe_forget,

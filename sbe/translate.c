@@ -237,6 +237,7 @@ static void emit_one(struct translation *t)
     t->rip = t->rips[t->at];
     const struct block *b = &t->s->blocks[t->block];
     t->crosses = codecache_crosses(t->s, b->offset + (t->rip - b->rip));
+    t->window = window_wanted(t);
     emit_insn(t);
     if (!t->site)
         return;
@@ -310,7 +311,7 @@ static bool translation_make(struct translation *t, struct vcpu *v, u64 offset, 
     t->wide = block_key_wide(key);
     t->key = key;
     t->count = t->fixups = t->side_exits = 0;
-    t->fpu_live = t->ended = t->crosses = false;
+    t->fpu_live = t->ended = t->crosses = t->window = false;
     *bytes = scan(t, offset);
     if (!t->count)
         return false;
