@@ -57,32 +57,65 @@ static bool branch_ends(const struct translation *t, const struct insn *i)
     return (s64)i->imm < 0 || t->side_exits + 1 >= SIDE_EXITS_MAX;
 }
 
+/* A loop that is one block is counted once for several rounds. */
+enum { UNROLLED_INSNS = BLOCK_INSNS / 2 };
+
+/* Does the jump that has just been scanned close a loop of the whole block, and is there space for another round? `round`: its
+ * instructions, `exits`: its jumps out. */
+static bool goes_round(const struct translation *t, const struct insn *i, unsigned round, unsigned exits)
+{
+    u64 target = t->rip + i->length + i->imm;
+    return (t->wide ? target : (u32)target) == t->rips[0] && t->count + round <= UNROLLED_INSNS &&
+           t->side_exits + exits < SIDE_EXITS_MAX;
+}
+
+/* What scanning has come to. */
+struct scan {
+    unsigned begin, at, end; /* in the page; end: of what belongs to the block */
+    unsigned round, exits;   /* of the loop that the block is; 0 until it closes */
+    bool ended;
+};
+
+static void scan_jump_if(struct translation *t, const struct insn *i, struct scan *at)
+{
+    at->ended = branch_ends(t, i);
+    t->side_exits++; /* counted here, filled in later */
+    if (!at->ended)
+        return;
+    if (!at->round) {
+        at->round = t->count;
+        at->exits = t->side_exits;
+    }
+    if (goes_round(t, i, at->round, at->exits)) {
+        at->at = at->begin;
+        at->ended = false;
+    }
+}
+
 /* Fills insns, rips and treatments. Returns the bytes of guest code. */
 static unsigned scan(struct translation *t, u64 offset)
 {
     struct vcpu *v = t->v;
     const u8 *page = physmem_host(&v->vm->memory, offset & ~(u64)PAGE_MASK);
-    unsigned at = offset & PAGE_MASK, begin = at;
-    bool ended = false;
-    while (!ended && t->count < BLOCK_INSNS && at < PAGE_SIZE) {
+    struct scan s = {.begin = offset & PAGE_MASK, .at = offset & PAGE_MASK};
+    while (!s.ended && t->count < BLOCK_INSNS && s.at < PAGE_SIZE) {
         struct insn *i = &t->insns[t->count];
-        unsigned available = PAGE_SIZE - at < INSN_MAX ? PAGE_SIZE - at : INSN_MAX;
-        if (decode(page + at, available, (enum code_mode)v->mode, i) != DECODE_OK)
+        unsigned available = PAGE_SIZE - s.at < INSN_MAX ? PAGE_SIZE - s.at : INSN_MAX;
+        if (decode(page + s.at, available, (enum code_mode)v->mode, i) != DECODE_OK)
             break;
         interp_prepare(v, i);
-        t->rip = t->rips[t->count] = v->cpu.rip + (at - begin);
+        t->rip = t->rips[t->count] = v->cpu.rip + (s.at - s.begin);
         enum treatment treatment = classify(t, i);
         t->treatments[t->count++] = (u8)treatment;
-        at += i->length;
-        if (treatment == DO_JUMP_IF) {
-            ended = branch_ends(t, i);
-            t->side_exits++; /* counted here, filled in later */
-        }
-        ended |= treatment_ends(treatment);
+        s.at += i->length;
+        s.end = s.at > s.end ? s.at : s.end;
+        s.ended = treatment_ends(treatment);
+        if (treatment == DO_JUMP_IF)
+            scan_jump_if(t, i, &s);
     }
     t->side_exits = 0;
     v->vm->stats.decodes += t->count;
-    return at - begin;
+    return s.end - s.begin;
 }
 
 /* ---- Emit --------------------------------------------------------------------------------------- */

@@ -165,8 +165,8 @@ void emit_side_exits(struct translation *t)
 /* In the middle of a block, or to another page: by way of a side exit. */
 static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 target, u64 next)
 {
-    bool last = t->at + 1 == t->count;
-    u8 *jump = emit_jump_if(&t->e, i->opcode);
+    bool last = t->at + 1 == t->count, round = !last && t->rips[t->at + 1] == target; /* the loop's next round follows */
+    u8 *jump = emit_jump_if(&t->e, i->opcode ^ round);
     if (last && same_page(t, target) && same_page(t, next)) {
         u8 *fall = emit_jump(&t->e);
         emit_link_stub(t, target, cache_offset(t, jump));
@@ -175,7 +175,7 @@ static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 tar
         return;
     }
     t->side_exit[t->side_exits++] =
-        (struct side_exit){.displacement = jump, .rip = target, .unexecuted = (u8)(t->count - t->at - 1)};
+        (struct side_exit){.displacement = jump, .rip = round ? next : target, .unexecuted = (u8)(t->count - t->at - 1)};
     if (last)
         emit_jump_to(t, next);
 }
