@@ -9,6 +9,8 @@ enum { WINDOWS_PER_SPACE = TLB_USER_ALIGNED }; /* the first classes of rights */
 
 enum status windows_create(struct vcpu *v)
 {
+    if (v->vm->memory.layout != PHYSMEM_SHARED)
+        return STATUS_BAD_ARGUMENT;
     u32 count = v->memtable_count * WINDOWS_PER_SPACE;
     u64 bytes = sizeof(struct windows) + count * sizeof(struct window);
     struct windows *all = host_alloc(bytes);

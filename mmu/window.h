@@ -40,7 +40,7 @@ struct windows {
     struct window window[];
 };
 
-/* Gives each of v's memtables a window for each class of rights but TLB_USER_ALIGNED. v's memory must be PHYSMEM_SHARED.
+/* Gives each of v's memtables a window for each class of rights but TLB_USER_ALIGNED. v's memory is PHYSMEM_SHARED (else STATUS_BAD_ARGUMENT).
  * STATUS_NO_MEMORY if the host refuses. */
 enum status windows_create(struct vcpu *v);
 /* Does nothing if there are none. */
