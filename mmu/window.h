@@ -19,7 +19,7 @@ enum { WINDOW_PAGE_BITS = 32 - PAGE_SHIFT, WINDOW_WORDS = 1 << (WINDOW_PAGE_BITS
 /* Pages mapped in all windows: each may cost the host two of the 65530 mappings that Linux gives a process. */
 enum { WINDOW_PAGES_MAX = 24000 };
 /* Pages around one that faulted which are mapped with it if the tables know them. */
-enum { WINDOW_AROUND = 16 };
+enum { WINDOW_AROUND = 32 };
 
 struct windows;
 

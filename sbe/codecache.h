@@ -67,6 +67,8 @@ struct learned {
     u64 bits[CROSSING_BITS / 64];
 };
 
+struct heat;
+
 struct sbe {
     struct host_exec code;
     u32 code_used, code_start; /* blocks begin at code_start, behind the fixed stubs */
@@ -83,7 +85,9 @@ struct sbe {
     u32 hash[CACHE_HASH];
     struct learned crossing; /* instructions whose operands cross pages */
     struct learned strained; /* instructions that windows do not suit */
-    bool windows;            /* 32-bit code accesses memory in windows */
+    bool windows;            /* 32-bit code accesses memory in windows, or where `heat` says so */
+    struct heat *heat;       /* sbe/heat.h; NULL: windows everywhere */
+    u64 stop_at;             /* vcpu.stop_at when translated code was entered */
     u32 *frames; /* by RAM page: list of its blocks */
     u64 frame_count;
     struct block blocks[CACHE_BLOCKS];

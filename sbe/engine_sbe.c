@@ -8,6 +8,7 @@
 #include "mmu/memtable.h"
 #include "mmu/shadow.h"
 #include "mmu/window.h"
+#include "sbe/heat.h"
 #include "sbe/interp.h"
 #include "sbe/translate.h"
 
@@ -50,6 +51,7 @@ static enum status sbe_create(struct vcpu *v)
 
 static void sbe_destroy(struct vcpu *v)
 {
+    heat_destroy(v);
     codecache_destroy(v);
     shadow_destroy(v->vm);
     windows_destroy(v);
@@ -68,6 +70,17 @@ static enum status sbe_window_create(struct vcpu *v)
     else
         v->sbe->windows = true;
     return status;
+}
+
+static enum status sbe_auto_create(struct vcpu *v)
+{
+    enum status status = sbe_window_create(v);
+    if (status != STATUS_OK)
+        return status;
+    if (heat_create(v))
+        return STATUS_OK;
+    sbe_destroy(v);
+    return STATUS_NO_MEMORY;
 }
 
 static void sbe_forget(struct vcpu *v, u64 offset)
@@ -144,8 +157,9 @@ static const u8 *go_on(struct vcpu *v, bool wide, u32 *found)
     }
     tables_select(v, wide);
     s->fetches = v->tlb.fetches;
-    v->context.limit = v->stop_at;
-    v->context.counter = counter_bias(wide) + (v->stop_at - c->icount);
+    s->stop_at = v->stop_at;
+    v->context.limit = heat_limit(v, c->icount, v->stop_at);
+    v->context.counter = counter_bias(wide) + (v->context.limit - c->icount);
     if (s->serialize) {
         s->serialize = false;
         serialize();
@@ -170,7 +184,7 @@ static bool site_goes_on(struct vcpu *v, const struct site *site, const struct b
 {
     struct sbe *s = v->sbe;
     u64 behind = v->cpu.icount + site->remaining - 1;
-    return v->tlb.fetches == s->fetches && b->key != BLOCK_DEAD && !v->stepping && v->stop_at == v->context.limit &&
+    return v->tlb.fetches == s->fetches && b->key != BLOCK_DEAD && !v->stepping && v->stop_at == s->stop_at &&
            behind <= v->stop_at;
 }
 
@@ -195,6 +209,8 @@ static void window_faulted(struct vcpu *v, struct site *site, u64 linear, u64 wi
     const struct block *b = &v->sbe->blocks[site->block];
     bool here = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights) == window;
     bool mapped = here && window_map(v, v->memtable, linear, (enum tlb_rights)v->tlb.rights);
+    if (v->sbe->heat && b->key != BLOCK_DEAD)
+        heat_fault(v, b->offset);
     site->strain += mapped || !here ? STRAIN_MAPPED : STRAIN_IN_VAIN;
     if (site->strain < STRAIN_BORNE || b->key == BLOCK_DEAD)
         return;
@@ -220,7 +236,10 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     u32 found;
     if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))
         return go_on(v, wide, &found);
-    v->context.counter = counter_bias(wide) + v->stop_at - (v->cpu.icount + site->remaining - 1);
+    u64 behind = v->cpu.icount + site->remaining - 1;
+    if (v->context.limit < behind)
+        v->context.limit = heat_limit(v, behind, v->stop_at);
+    v->context.counter = counter_bias(wide) + v->context.limit - behind;
     return codecache_rx(s, site->resume);
 }
 
@@ -240,8 +259,12 @@ const u8 *sbe_link(struct vcpu *v, u32 number)
 const u8 *sbe_budget(struct vcpu *v, u32 block)
 {
     const struct block *b = &v->sbe->blocks[block];
+    u32 found;
     settle(v, b->rip, block_key_wide(b->key), b->insns);
-    return NULL;
+    if (!v->sbe->heat || v->cpu.icount + b->insns > v->stop_at)
+        return NULL;
+    heat_sample(v, b->offset);
+    return go_on(v, v->mode == CODE_64, &found);
 }
 
 const u8 *sbe_indirect(struct vcpu *v, u64 target)
@@ -320,6 +343,17 @@ const struct engine engine_sbe_window = {
     .summary = "the same; 32-bit code in windows instead of tables: for long computation",
     .layout = PHYSMEM_SHARED,
     .create = sbe_window_create,
+    .destroy = sbe_destroy,
+    .run = sbe_run,
+    .forget = sbe_forget,
+    .explain = sbe_explain,
+};
+
+const struct engine engine_sbe_auto = {
+    .name = "sbe-auto",
+    .summary = "the same; hot 32-bit code in windows, all other code by tables",
+    .layout = PHYSMEM_SHARED,
+    .create = sbe_auto_create,
     .destroy = sbe_destroy,
     .run = sbe_run,
     .forget = sbe_forget,

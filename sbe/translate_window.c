@@ -4,6 +4,7 @@
  * A sum of one register and a displacement is not truncated to 32 bits: where it would have wrapped, it lies beside the
  * window, where nothing is, and the interpreter sees to it. Two registers are added by LEA, which truncates. */
 #include "core/segment.h"
+#include "sbe/heat.h"
 #include "sbe/translate_internal.h"
 
 /* Displacements from here on are taken for an offset from a register, those below for the address of something static in
@@ -14,8 +15,10 @@ static unsigned window_register(s32 disp) { return disp < OFFSET_MIN ? HOST_WIND
 
 bool window_wanted(const struct translation *t)
 {
-    const struct block *b = &t->s->blocks[t->block];
-    return t->s->windows && !t->wide && !codecache_strained(t->s, b->offset + (t->rip - b->rip));
+    const struct sbe *s = t->s;
+    const struct block *b = &s->blocks[t->block];
+    return s->windows && !t->wide && (!s->heat || heat_windows(s->heat, b->offset)) &&
+           !codecache_strained(s, b->offset + (t->rip - b->rip));
 }
 
 /* Segments with a base, x87 instructions, which remember the address, and sums of two registers want it in a register. */
