@@ -25,7 +25,7 @@ struct host_frames {
     size_t bytes;
     s64 handle; /* the host's own */
 };
-/* STATUS_UNSUPPORTED if the host has no such memory. */
+/* STATUS_NO_MEMORY if the host refuses, STATUS_UNSUPPORTED if it has no such memory. */
 enum status host_frames_alloc(size_t bytes, struct host_frames *frames);
 void host_frames_free(struct host_frames *frames);
 

@@ -8,7 +8,7 @@ enum status host_frames_alloc(size_t bytes, struct host_frames *frames)
 {
     int file = memfd_create("reprise-ram", MFD_CLOEXEC);
     if (file < 0)
-        return STATUS_UNSUPPORTED;
+        return STATUS_NO_MEMORY;
     void *memory = MAP_FAILED;
     if (ftruncate(file, (off_t)bytes) == 0)
         memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
