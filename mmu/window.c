@@ -107,6 +107,7 @@ static void unmap_run(struct window *w, u64 page, u64 count)
     for (u64 n = page; n < page + count; n++) {
         bit_clear(w->present, n);
         bit_clear(w->writable, n);
+        bit_set(w->lost, n);
     }
     w->mapped -= (u32)count;
     w->all->mapped -= (u32)count;
@@ -119,8 +120,10 @@ static void protect_run(struct window *w, u64 page, u64 count)
         window_flush(w);
         return;
     }
-    for (u64 n = page; n < page + count; n++)
+    for (u64 n = page; n < page + count; n++) {
         bit_clear(w->writable, n);
+        bit_set(w->lost, n);
+    }
 }
 
 void window_drop(struct window *w, u64 page, u64 count, bool writes_only)
@@ -174,18 +177,19 @@ static bool map_page(struct windows *all, struct memtable *m, u64 page, enum tlb
     return true;
 }
 
-bool window_map(struct vcpu *v, struct memtable *m, u64 linear, enum tlb_rights rights)
+enum window_result window_map(struct vcpu *v, struct memtable *m, u64 linear, enum tlb_rights rights)
 {
     struct windows *all = v->windows;
     u64 page = linear >> PAGE_SHIFT;
     if (rights >= TLB_USER_ALIGNED || linear >= WINDOW_BYTES)
-        return false;
+        return WINDOW_NOTHING;
     if (all->mapped >= WINDOW_PAGES_MAX)
         flush_all(all);
     if (!map_page(all, m, page, rights))
-        return false;
+        return WINDOW_NOTHING;
+    bool again = bit(m->window[rights]->lost, page);
     u64 first = page & ~(u64)(WINDOW_AROUND - 1);
     for (u64 n = first; n < first + WINDOW_AROUND; n++)
         map_page(all, m, n, rights);
-    return true;
+    return again ? WINDOW_AGAIN : WINDOW_MAPPED;
 }

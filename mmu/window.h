@@ -28,6 +28,7 @@ struct window {
     u8 *base;   /* where linear address 0 stands */
     u32 mapped; /* pages */
     u64 present[WINDOW_WORDS], writable[WINDOW_WORDS]; /* a bit for each page; writable ones are present */
+    u64 lost[WINDOW_WORDS]; /* a right was taken away by window_drop() before: it may go again */
 };
 
 struct windows {
@@ -52,8 +53,11 @@ const u8 *window_base(const struct vcpu *v, const struct memtable *m, enum tlb_r
 /* Is this host address in a window, or around one? */
 bool windows_hold(const struct vcpu *v, u64 host);
 
-/* Maps the page of `linear`, below 4 GiB, and some around it, as the tables allow now. False if that changed nothing for it. */
-bool window_map(struct vcpu *v, struct memtable *m, u64 linear, enum tlb_rights rights);
+/* What mapping has done for a page. AGAIN: it had to be done before, and was undone. */
+enum window_result { WINDOW_NOTHING, WINDOW_MAPPED, WINDOW_AGAIN };
+
+/* Maps the page of `linear`, below 4 GiB, and some around it, as the tables allow now. The result is that page's. */
+enum window_result window_map(struct vcpu *v, struct memtable *m, u64 linear, enum tlb_rights rights);
 
 /* Takes [page, page + count) away, or the right to write there. For mmu/memtable.c. */
 void window_drop(struct window *w, u64 page, u64 count, bool writes_only);

@@ -91,6 +91,9 @@ static void rights_follow_the_tables(void **state)
     memtable_drop(v->memtable, TLB_USER, LINEAR, 1, true);
     assert_true(readable(LINEAR));
     assert_false(writable(LINEAR));
+    allow(LINEAR, 0x5000, true);
+    assert_int_equal(window_map(v, v->memtable, LINEAR, TLB_USER), WINDOW_AGAIN);
+    assert_true(writable(LINEAR));
     memtable_drop(v->memtable, TLB_USER, LINEAR - PAGE_SIZE, 3, false);
     assert_false(readable(LINEAR));
     assert_int_equal(v->windows->mapped, 0);
