@@ -255,8 +255,17 @@ static void learn(struct vcpu *v, struct learned *l, u64 offset)
 bool codecache_crosses(const struct sbe *s, u64 offset) { return is_learned(&s->crossing, offset); }
 void codecache_learn_crossing(struct vcpu *v, u64 offset) { learn(v, &v->sbe->crossing, offset); }
 
-bool codecache_strained(const struct sbe *s, u64 offset) { return is_learned(&s->strained, offset); }
-void codecache_learn_strain(struct vcpu *v, u64 offset) { learn(v, &v->sbe->strained, offset); }
+bool codecache_strained(const struct sbe *s, u64 offset) { return s->strain[learned_bit(offset)] >= STRAIN_BORNE; }
+
+void codecache_strain(struct vcpu *v, u64 offset, u16 cost)
+{
+    u16 *strain = &v->sbe->strain[learned_bit(offset)];
+    if (*strain >= STRAIN_BORNE)
+        return;
+    *strain = *strain + cost < STRAIN_BORNE ? *strain + cost : STRAIN_BORNE;
+    if (*strain == STRAIN_BORNE)
+        codecache_forget(v, offset);
+}
 
 /* ---- Exceptions --------------------------------------------------------------------------------- */
 

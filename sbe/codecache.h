@@ -48,7 +48,6 @@ struct site {
     u8 remaining; /* instructions of the block from this one on */
     u8 kind;      /* enum site_kind */
     u8 faults;    /* how often an exception led here; stays at 255 */
-    u16 strain;   /* what its faults in windows have cost: see sbe/engine_sbe.c */
 };
 
 struct link {
@@ -84,7 +83,7 @@ struct sbe {
     u16 jump_log[JUMP_CLASSES * JUMP_SLOTS];
     u32 hash[CACHE_HASH];
     struct learned crossing; /* instructions whose operands cross pages */
-    struct learned strained; /* instructions that windows do not suit */
+    u16 strain[CROSSING_BITS]; /* what faults in windows have cost instructions, by the same hash; at most STRAIN_BORNE */
     bool windows;            /* 32-bit code accesses memory in windows, or where `heat` says so */
     struct heat *heat;       /* sbe/heat.h; NULL: windows everywhere */
     u64 stop_at;             /* vcpu.stop_at when translated code was entered */
@@ -128,8 +127,10 @@ static inline u64 jump_slot(u64 rip) { return (rip >> 12 & 15) << 8 | (rip >> 2 
 void codecache_learn_crossing(struct vcpu *v, u64 offset);
 bool codecache_crosses(const struct sbe *s, u64 offset);
 
-/* Likewise: its accesses fault in windows so often that the tables are better. */
-void codecache_learn_strain(struct vcpu *v, u64 offset);
+/* Likewise: a fault in a window has cost it so much. When it has borne enough, the tables are better. It is remembered here and not
+ * in the site, which code that changes itself has not for long. */
+enum { STRAIN_BORNE = 400 };
+void codecache_strain(struct vcpu *v, u64 offset, u16 cost);
 bool codecache_strained(const struct sbe *s, u64 offset);
 
 /* What a site's number carries when an exception led there. */

@@ -201,25 +201,22 @@ static void site_faulted(struct vcpu *v, struct site *site)
 
 /* A fault in a window costs about ten microseconds. One that maps pages pays in the long run; one that maps none (a device, a
  * traced page, an address that wraps) comes again, and so may one whose page was mapped before and taken away. */
-enum { STRAIN_MAPPED = 1, STRAIN_AGAIN = 20, STRAIN_IN_VAIN = 100, STRAIN_BORNE = 400 };
+enum { STRAIN_MAPPED = 1, STRAIN_AGAIN = 20, STRAIN_IN_VAIN = 100 }; /* of STRAIN_BORNE */
 static const u16 strain_of[] = {
     [WINDOW_NOTHING] = STRAIN_IN_VAIN, [WINDOW_MAPPED] = STRAIN_MAPPED, [WINDOW_AGAIN] = STRAIN_AGAIN};
 
 /* The instruction that has faulted at `linear` of a window has been executed: the next time it should not fault. */
-static void window_faulted(struct vcpu *v, struct site *site, u64 linear, u64 window)
+static void window_faulted(struct vcpu *v, const struct site *site, u64 linear, u64 window)
 {
     const struct block *b = &v->sbe->blocks[site->block];
+    u64 offset = b->offset + (site->rip - b->rip);
     bool here = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights) == window;
     enum window_result result = WINDOW_MAPPED; /* elsewhere by now: the guest has its own fault to handle */
     if (here)
         result = window_map(v, v->memtable, linear, (enum tlb_rights)v->tlb.rights);
-    if (v->sbe->heat && b->key != BLOCK_DEAD)
-        heat_fault(v, b->offset);
-    site->strain += strain_of[result];
-    if (site->strain < STRAIN_BORNE || b->key == BLOCK_DEAD)
-        return;
-    site->strain = 0;
-    codecache_learn_strain(v, b->offset + (site->rip - b->rip));
+    if (v->sbe->heat)
+        heat_fault(v, offset);
+    codecache_strain(v, offset, strain_of[result]);
 }
 
 const u8 *sbe_site(struct vcpu *v, u32 number)
