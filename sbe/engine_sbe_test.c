@@ -189,7 +189,7 @@ static void loops_in_rounds(void **state)
                               0x83, 0xfb, 0x64, 0x72, 0xf8,       /* cmp ebx, 100; jb out */
                               0x31, 0xdb,                         /* xor ebx, ebx */
                               0xeb, 0xe0};                        /* jmp back */
-    for (u64 instructions = 1; instructions < 400; instructions += instructions < 100 ? 1 : 7)
+    for (u64 instructions = 1; instructions < 400; instructions += instructions < 40 ? 1 : 37)
         both(PROTECTED, code, sizeof code, instructions);
 }
 
