@@ -36,7 +36,7 @@ struct engine {
 };
 #define FORGET_ALL UINT64_MAX
 
-extern const struct engine engine_sbe; /* sbe/engine_sbe.c */
+extern const struct engine engine_sbe, engine_sbe_window, engine_sbe_auto; /* sbe/engine_sbe.c */
 extern const struct engine engine_interp; /* sbe/interp.h */
 extern const struct engine engine_interp_shadow; /* sbe/interp_shadow.c */
 

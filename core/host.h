@@ -19,6 +19,29 @@ void host_free(void *memory, size_t bytes);
 /* Makes every access to a piece of host_alloc-ed memory fault. False if the host cannot. FPU-safe. */
 bool host_guard(void *memory, size_t bytes);
 
+/* Memory like host_alloc()'s, for VM creation only, whose pages can be mapped at further addresses. */
+struct host_frames {
+    u8 *memory;
+    size_t bytes;
+    s64 handle; /* the host's own */
+};
+/* STATUS_NO_MEMORY if the host refuses, STATUS_UNSUPPORTED if it has no such memory. */
+enum status host_frames_alloc(size_t bytes, struct host_frames *frames);
+void host_frames_free(struct host_frames *frames);
+
+/* Address space where every access faults until frames are mapped there; host_free() gives it back. NULL if the host
+ * refuses, or has no such thing. */
+u8 *host_window_alloc(size_t bytes);
+/* Maps [offset, offset + bytes) of the frames at `at`, in the place of what was there; whole pages. False with nothing
+ * mapped there if the host refuses. FPU-safe. */
+bool host_window_map(u8 *at, const struct host_frames *frames, u64 offset, size_t bytes, bool writable);
+/* Takes the right to write, or the mapping, away. False if the host refuses, which it may do when mappings are many: unmapping
+ * all of a window takes none. FPU-safe. */
+bool host_window_protect(u8 *at, size_t bytes);
+bool host_window_unmap(u8 *at, size_t bytes);
+/* The linear address of the page fault that last led to a landing (below); UINT64_MAX if the exception was another. FPU-safe. */
+u64 host_fault_address(void);
+
 /* Where to go on after a processor exception in translated code, and what RCX holds there. All other registers stay. */
 struct host_landing {
     const u8 *code;

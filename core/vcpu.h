@@ -14,6 +14,7 @@ struct vm;
 struct interp;
 struct fpu_thunks;
 struct memtable;
+struct windows;
 struct sbe;
 
 /* What executing one instruction did. */
@@ -69,6 +70,7 @@ struct vcpu {
     struct memtable *memtable;   /* translations as translated code looks them up, or NULL; mmu/memtable.h */
     struct memtable *memtables;  /* all: by address space */
     u32 memtable_count;
+    struct windows *windows;     /* the same as windows of host memory, or NULL; mmu/window.h */
     struct sbe *sbe;             /* engine state: translated code, or NULL; sbe/codecache.h */
     struct sbe_context context;
 };

@@ -7,6 +7,7 @@
 #include "mmu/shadow.h"
 #include "mmu/reference_walk.h"
 #include "mmu/walk.h"
+#include "mmu/window.h"
 
 enum format { OFF, BITS32, PAE, LEVEL4, FORMATS };
 
@@ -23,7 +24,7 @@ static u8 mirror[MACHINE_RAM];
 static u64 code_lines[PAGES]; /* lines with watched code, as promised */
 static u32 generation[PAGES];
 static u64 hot[8]; /* pages that accesses have reached */
-static unsigned successes, faults, table_hits;
+static unsigned successes, faults, table_hits, window_hits;
 
 static bool in_ram(u64 at) { return at < 0xa0000 || (at >= 0xc0000 && at < MACHINE_RAM); }
 
@@ -426,6 +427,23 @@ static void assert_tables_agree(u64 linear)
     }
 }
 
+/* A window shows what the tables of its address space show, with no more rights, as long as they do. */
+static void assert_windows_agree(u64 linear)
+{
+    u64 page = linear >> PAGE_SHIFT;
+    for (unsigned n = 0; linear < WINDOW_BYTES && n < v->memtable_count * TLB_USER_ALIGNED; n++) {
+        const struct memtable *t = &v->memtables[n / TLB_USER_ALIGNED];
+        const struct window *w = t->window[n % TLB_USER_ALIGNED];
+        if (!(w->present[page / 64] >> page % 64 & 1))
+            continue;
+        window_hits++;
+        u64 *const *slots = t->slots[n % TLB_USER_ALIGNED];
+        assert_int_not_equal(slots[MEMTABLE_READ][page], 0);
+        assert_true(slots[MEMTABLE_WRITE][page] || !(w->writable[page / 64] >> page % 64 & 1));
+        assert_memory_equal(w->base + (page << PAGE_SHIFT), (u8 *)((page << PAGE_SHIFT) + slots[MEMTABLE_READ][page]), 64);
+    }
+}
+
 /* ---- Setting up --------------------------------------------------------------------------------- */
 
 /* The arena anew, as a device would write it. */
@@ -457,8 +475,19 @@ static void set_up(enum format f, u64 seed)
     memset(code_lines, 0, sizeof code_lines);
     memset(generation, 0, sizeof generation);
     memset(hot, 0, sizeof hot);
-    successes = faults = table_hits = 0;
+    successes = faults = table_hits = window_hits = 0;
     memcpy(mirror, m->vm.memory.ram, MACHINE_RAM);
+}
+
+/* Memory that windows can map; but with no holes, as the mirror has none. */
+static void share_memory(void)
+{
+    struct physmem *memory = &m->vm.memory;
+    host_free(memory->ram, MACHINE_RAM);
+    assert_int_equal(host_frames_alloc(MACHINE_RAM, &memory->shared), STATUS_OK);
+    memory->ram = memory->shared.memory;
+    memory->layout = PHYSMEM_SHARED;
+    memcpy(memory->ram, mirror, MACHINE_RAM);
 }
 
 /* Few pages and few address spaces, so that there often is no room. */
@@ -471,6 +500,8 @@ static void use_shadow(u32 pages)
         m->vm.memory.frames[at >> PAGE_SHIFT].flags |= FRAME_GUARDED;
     assert_int_equal(memtable_create(v, true, spaces), STATUS_OK);
     assert_int_equal(tlb_use_shadow(&m->vm, &(struct shadow_config){pages, spaces}), STATUS_OK);
+    share_memory();
+    assert_int_equal(windows_create(v), STATUS_OK);
 }
 
 /* With shadow tables of so many pages, or without (0). */
@@ -486,13 +517,20 @@ static void history(enum format f, u64 seed, u32 shadow_pages)
         }
         one_operation();
         assert_memories_agree(n);
-        assert_tables_agree(hot[below(&d, ARRAY_LEN(hot))]);
+        u64 linear = hot[below(&d, ARRAY_LEN(hot))];
+        assert_tables_agree(linear);
+        if (v->windows && n % 8 == 0)
+            window_map(v, v->memtable, linear, (enum tlb_rights)v->tlb.rights);
+        if (v->windows)
+            assert_windows_agree(linear);
     }
     /* The history was worth it: accesses that succeed, accesses that fault, and a TLB that hits. */
     assert_true(successes > OPERATIONS / 4);
     assert_true(f == OFF || faults > OPERATIONS / 20);
     assert_true(m->vm.stats.tlb_misses - faults < successes - successes / 5);
     assert_true(!shadow_pages || table_hits > OPERATIONS / 20);
+    assert_true(!shadow_pages || f == LEVEL4 || window_hits > OPERATIONS / 100);
+    windows_destroy(v);
     shadow_destroy(&m->vm);
     memtable_destroy(v);
     machine_free(m);

@@ -1,6 +1,7 @@
 #include "mmu/memtable.h"
 
 #include "core/host.h"
+#include "mmu/window.h"
 
 enum { LINEAR_BITS = 48 };
 
@@ -52,6 +53,8 @@ void memtable_flush(struct memtable *m)
     for (u32 n = 0; n < m->used; n++)
         *m->log[n] = 0;
     m->used = 0;
+    for (unsigned rights = 0; rights < TLB_USER_ALIGNED; rights++)
+        window_flush(m->window[rights]);
 }
 
 void memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum memtable_kind kind, const u8 *host)
@@ -65,6 +68,8 @@ void memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum 
         if (m->used == MEMTABLE_LOG)
             memtable_flush(m);
         m->log[m->used++] = slot;
+    } else if (*slot != (u64)host - page && rights < TLB_USER_ALIGNED) {
+        window_drop(m->window[rights], index, 1, false);
     }
     *slot = (u64)host - page;
 }
@@ -83,6 +88,8 @@ void memtable_drop(struct memtable *m, enum tlb_rights rights, u64 linear, u64 p
         return;
     if (pages > count - index)
         pages = count - index;
+    if (rights < TLB_USER_ALIGNED)
+        window_drop(m->window[rights], index, pages, writes_only);
     empty(m->slots[rights][MEMTABLE_WRITE] + index, pages);
     if (!writes_only)
         empty(m->slots[rights][MEMTABLE_READ] + index, pages);

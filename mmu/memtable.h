@@ -21,6 +21,7 @@ enum memtable_kind { MEMTABLE_READ, MEMTABLE_WRITE, MEMTABLE_KINDS };
 
 struct memtable {
     u64 *slots[TLB_RIGHTS][MEMTABLE_KINDS]; /* TLB_USER_ALIGNED: never filled */
+    struct window *window[TLB_USER_ALIGNED]; /* mmu/window.h: they hear of all that is emptied here; NULL: none */
     u64 bytes;                              /* of each table */
     u32 used; /* of the log; slots dropped one by one stay in it */
     u64 *log[MEMTABLE_LOG];

@@ -1,28 +1,47 @@
 #include "mmu/physmem.h"
 
-#include "core/host.h"
-
 static void free_if(void *memory, u64 bytes)
 {
     if (memory)
         host_free(memory, bytes);
 }
 
+static enum status ram_alloc(u64 bytes, enum physmem_layout layout, struct host_frames *ram)
+{
+    if (layout == PHYSMEM_SHARED)
+        return host_frames_alloc(bytes, ram);
+    *ram = (struct host_frames){.memory = host_alloc(bytes), .bytes = bytes};
+    return ram->memory ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static void ram_free(struct host_frames *ram, enum physmem_layout layout)
+{
+    if (layout == PHYSMEM_SHARED)
+        host_frames_free(ram);
+    else
+        host_free(ram->memory, ram->bytes);
+}
+
 enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layout layout)
 {
-    u8 host_shift = layout == PHYSMEM_HOLES ? PAGE_SHIFT + 1 : PAGE_SHIFT;
+    u8 host_shift = layout == PHYSMEM_DENSE ? PAGE_SHIFT : PAGE_SHIFT + 1;
     u64 pages = bytes >> PAGE_SHIFT;
-    u8 *ram = host_alloc(pages << host_shift);
+    struct host_frames ram;
+    enum status status = ram_alloc(pages << host_shift, layout, &ram);
+    if (status != STATUS_OK)
+        return status;
     struct frame *frames = host_alloc(pages * sizeof *frames);
     u64 *written = host_alloc(pages * sizeof *written);
-    if (!ram || !frames || !written) {
-        free_if(ram, pages << host_shift);
+    if (!frames || !written) {
+        ram_free(&ram, layout);
         free_if(frames, pages * sizeof *frames);
         free_if(written, pages * sizeof *written);
         return STATUS_NO_MEMORY;
     }
     *memory = (struct physmem){
-        .ram = ram,
+        .ram = ram.memory,
+        .shared = ram,
+        .layout = (u8)layout,
         .host_shift = host_shift,
         .size = bytes,
         .low = bytes < PHYS_HOLE_BEGIN ? bytes : PHYS_HOLE_BEGIN,
@@ -35,7 +54,7 @@ enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layou
 
 void physmem_destroy(struct physmem *memory)
 {
-    host_free(memory->ram, physmem_pages(memory) << memory->host_shift);
+    ram_free(&memory->shared, (enum physmem_layout)memory->layout);
     host_free(memory->frames, physmem_pages(memory) * sizeof *memory->frames);
     host_free(memory->written, physmem_pages(memory) * sizeof *memory->written);
 }

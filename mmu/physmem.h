@@ -7,8 +7,7 @@
 #ifndef REPRISE_MMU_PHYSMEM_H
 #define REPRISE_MMU_PHYSMEM_H
 
-#include "core/status.h"
-#include "core/types.h"
+#include "core/host.h"
 
 #define PHYS_HOLE_BEGIN 0xc0000000ull /* PCI, APICs, HPET: [3 GiB, 4 GiB) */
 #define PHYS_HOLE_END 0x100000000ull
@@ -31,10 +30,13 @@ struct frame {
     u64 write_epoch;     /* physmem.epoch when a TLB last got a direct write entry for it */
 };
 
-enum physmem_layout { PHYSMEM_DENSE, PHYSMEM_HOLES };
+/* SHARED: with holes, and its pages can be mapped into windows (mmu/window.h). */
+enum physmem_layout { PHYSMEM_DENSE, PHYSMEM_HOLES, PHYSMEM_SHARED };
 
 struct physmem {
     u8 *ram;           /* page n stands at n << host_shift: physmem_host() */
+    struct host_frames shared; /* the same memory, for further mappings if PHYSMEM_SHARED */
+    u8 layout;         /* enum physmem_layout */
     u8 host_shift;     /* PAGE_SHIFT, or one more with holes */
     u64 size; /* bytes of RAM in total; multiple of 4 KiB */
     u64 low;  /* bytes of RAM below the hole: min(size, 3 GiB) */
@@ -65,7 +67,7 @@ struct physmem {
       (0 <= b && e <= PHYS_VGA_BEGIN && e <= m->low) || (PHYS_VGA_END <= b && e <= m->low) ||
       (PHYS_HOLE_END <= b && e <= PHYS_HOLE_END + (m->size - m->low)); */
 
-/* `bytes` is a multiple of 4 KiB. STATUS_NO_MEMORY if the host refuses. */
+/* `bytes` is a multiple of 4 KiB. STATUS_NO_MEMORY if the host refuses; STATUS_UNSUPPORTED if it cannot share memory. */
 enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layout layout);
 void physmem_destroy(struct physmem *memory);
 

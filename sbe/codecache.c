@@ -264,22 +264,37 @@ void codecache_forget_all(struct vcpu *v)
     s->blocks_used = s->sites_used = s->links_used = 1;
 }
 
-/* ---- Crossings ---------------------------------------------------------------------------------- */
+/* ---- What instructions are like ----------------------------------------------------------------- */
 
-static u64 crossing_bit(u64 offset) { return offset * 0x9e3779b97f4a7c15ull >> 48; }
+static u64 learned_bit(u64 offset) { return offset * 0x9e3779b97f4a7c15ull >> 48; }
 _Static_assert(CROSSING_BITS == 1 << 16, "64 - 48 bits");
 
-bool codecache_crosses(const struct sbe *s, u64 offset)
+static bool is_learned(const struct learned *l, u64 offset)
 {
-    u64 bit = crossing_bit(offset);
-    return s->crossing[bit / 64] >> bit % 64 & 1;
+    u64 bit = learned_bit(offset);
+    return l->bits[bit / 64] >> bit % 64 & 1;
 }
 
-void codecache_learn_crossing(struct vcpu *v, u64 offset)
+static void learn(struct vcpu *v, struct learned *l, u64 offset)
 {
-    u64 bit = crossing_bit(offset);
-    v->sbe->crossing[bit / 64] |= 1ull << bit % 64;
+    u64 bit = learned_bit(offset);
+    l->bits[bit / 64] |= 1ull << bit % 64;
     codecache_forget(v, offset);
+}
+
+bool codecache_crosses(const struct sbe *s, u64 offset) { return is_learned(&s->crossing, offset); }
+void codecache_learn_crossing(struct vcpu *v, u64 offset) { learn(v, &v->sbe->crossing, offset); }
+
+bool codecache_strained(const struct sbe *s, u64 offset) { return s->strain[learned_bit(offset)] >= STRAIN_BORNE; }
+
+void codecache_strain(struct vcpu *v, u64 offset, u16 cost)
+{
+    u16 *strain = &v->sbe->strain[learned_bit(offset)];
+    if (*strain >= STRAIN_BORNE)
+        return;
+    *strain = *strain + cost < STRAIN_BORNE ? *strain + cost : STRAIN_BORNE;
+    if (*strain == STRAIN_BORNE)
+        codecache_forget(v, offset);
 }
 
 /* ---- Exceptions --------------------------------------------------------------------------------- */

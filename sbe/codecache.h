@@ -62,6 +62,13 @@ struct link {
 
 enum { CROSSING_BITS = 1 << 16 };
 
+/* Instructions known by a hash of where they lie. One that is taken for another is slower for it, not wrong. */
+struct learned {
+    u64 bits[CROSSING_BITS / 64];
+};
+
+struct heat;
+
 struct sbe {
     struct host_exec code;
     u32 code_used, code_start; /* blocks begin at code_start, behind the fixed stubs */
@@ -77,7 +84,11 @@ struct sbe {
     bool serialize; /* code has been written since it last ran */
     u16 jump_log[JUMP_CLASSES * JUMP_SLOTS];
     u32 hash[CACHE_HASH];
-    u64 crossing[CROSSING_BITS / 64]; /* instructions whose operands cross pages, by a hash of where they lie */
+    struct learned crossing; /* instructions whose operands cross pages */
+    u16 strain[CROSSING_BITS]; /* what faults in windows have cost instructions, by the same hash; at most STRAIN_BORNE */
+    bool windows;            /* 32-bit code accesses memory in windows, or where `heat` says so */
+    struct heat *heat;       /* sbe/heat.h; NULL: windows everywhere */
+    u64 stop_at;             /* vcpu.stop_at when translated code was entered */
     u32 *frames; /* by RAM page: list of its blocks */
     u64 frame_count;
     struct block blocks[CACHE_BLOCKS];
@@ -126,10 +137,15 @@ void codecache_forget_all(struct vcpu *v);
 
 static inline u64 jump_slot(u64 rip) { return (rip >> 12 & 15) << 8 | (rip >> 2 & 255); } /* PEXT by JUMP_MASK */
 
-/* An instruction at `offset` in RAM has crossed a page: it is told to look beforehand when it is translated again. One
- * that is taken for another merely looks in vain. */
+/* An instruction at `offset` in RAM has crossed a page: it is told to look beforehand when it is translated again. */
 void codecache_learn_crossing(struct vcpu *v, u64 offset);
 bool codecache_crosses(const struct sbe *s, u64 offset);
+
+/* Likewise: a fault in a window has cost it so much. When it has borne enough, the tables are better. It is remembered here and not
+ * in the site, which code that changes itself has not for long. */
+enum { STRAIN_BORNE = 400 };
+void codecache_strain(struct vcpu *v, u64 offset, u16 cost);
+bool codecache_strained(const struct sbe *s, u64 offset);
 
 /* What a site's number carries when an exception led there. */
 #define SITE_FAULTED 0x80000000u

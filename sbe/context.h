@@ -23,6 +23,7 @@ struct sbe_context {
     u64 resume;   /* where to go on */
     u64 target;   /* guest RIP, if that is where indirect jumps enter */
     u64 read_table, write_table; /* mmu/memtable.h, with shift counts in their low bits */
+    u64 window, window_end;      /* mmu/window.h: where linear addresses 0 and 4 GiB stand; 0 if there are no windows */
     u64 jump_mask;               /* JUMP_MASK */
     u64 page_mask, page_carry;   /* 0xfff and 0x1000 */
     u64 arithmetic, without_if;  /* FLAGS_ARITH; all but RFLAGS.IF */

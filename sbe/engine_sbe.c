@@ -7,6 +7,8 @@
 #include "core/vm.h"
 #include "mmu/memtable.h"
 #include "mmu/shadow.h"
+#include "mmu/window.h"
+#include "sbe/heat.h"
 #include "sbe/interp.h"
 #include "sbe/translate.h"
 
@@ -51,10 +53,36 @@ static enum status sbe_create(struct vcpu *v)
 
 static void sbe_destroy(struct vcpu *v)
 {
+    heat_destroy(v);
     codecache_destroy(v);
     shadow_destroy(v->vm);
+    windows_destroy(v);
     memtable_destroy(v);
     engine_interp.destroy(v);
+}
+
+static enum status sbe_window_create(struct vcpu *v)
+{
+    enum status status = sbe_create(v);
+    if (status != STATUS_OK)
+        return status;
+    status = windows_create(v);
+    if (status != STATUS_OK)
+        sbe_destroy(v);
+    else
+        v->sbe->windows = true;
+    return status;
+}
+
+static enum status sbe_auto_create(struct vcpu *v)
+{
+    enum status status = sbe_window_create(v);
+    if (status != STATUS_OK)
+        return status;
+    if (heat_create(v))
+        return STATUS_OK;
+    sbe_destroy(v);
+    return STATUS_NO_MEMORY;
 }
 
 static void sbe_forget(struct vcpu *v, u64 offset)
@@ -110,6 +138,10 @@ static void tables_select(struct vcpu *v, bool wide)
     u64 *const *tables = v->memtable->slots[v->tlb.rights];
     v->context.read_table = (u64)tables[MEMTABLE_READ] + table_bias(wide, false);
     v->context.write_table = (u64)tables[MEMTABLE_WRITE] + table_bias(wide, true);
+    if (!v->windows)
+        return;
+    v->context.window = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights);
+    v->context.window_end = v->context.window + WINDOW_BYTES;
 }
 
 /* SDM vol. 3, 8.1.3: code that was written through another address wants a serializing instruction before it runs. IRET
@@ -122,15 +154,23 @@ static void serialize(void)
                      : "=&r"(scratch) : : "memory", "cc");
 }
 
+/* Translated code counts from `icount` to context.limit. */
+static void count_from(struct vcpu *v, bool wide, u64 icount)
+{
+    u64 end = counter_bias(wide) + v->context.limit;
+    v->context.counter = end - icount;
+    v->context.tsc_base = end + (vm_tsc(v->vm) - v->cpu.icount) + (u64)v->cpu.tsc_offset;
+}
+
 /* What every way into translated code prepares. */
 static void entry_prepare(struct vcpu *v, bool wide)
 {
     struct sbe *s = v->sbe;
     tables_select(v, wide);
     s->fetches = v->tlb.fetches;
-    v->context.limit = v->stop_at;
-    v->context.counter = counter_bias(wide) + (v->stop_at - v->cpu.icount);
-    v->context.tsc_base = v->context.counter + vm_tsc(v->vm) + (u64)v->cpu.tsc_offset;
+    s->stop_at = v->stop_at;
+    v->context.limit = heat_limit(v, v->cpu.icount, v->stop_at);
+    count_from(v, wide, v->cpu.icount);
     if (s->serialize) {
         s->serialize = false;
         serialize();
@@ -204,7 +244,7 @@ static bool site_goes_on(struct vcpu *v, const struct site *site, const struct b
 {
     struct sbe *s = v->sbe;
     u64 behind = v->cpu.icount + site->remaining - 1;
-    return v->tlb.fetches == s->fetches && b->key != BLOCK_DEAD && !v->stepping && v->stop_at == v->context.limit &&
+    return v->tlb.fetches == s->fetches && b->key != BLOCK_DEAD && !v->stepping && v->stop_at == s->stop_at &&
            behind <= v->stop_at;
 }
 
@@ -219,6 +259,26 @@ static void site_faulted(struct vcpu *v, struct site *site)
         codecache_learn_crossing(v, b->offset + (site->rip - b->rip));
 }
 
+/* A fault in a window costs about ten microseconds. One that maps pages pays in the long run; one that maps none (a device, a
+ * traced page, an address that wraps) comes again, and so may one whose page was mapped before and taken away. */
+enum { STRAIN_MAPPED = 1, STRAIN_AGAIN = 20, STRAIN_IN_VAIN = 100 }; /* of STRAIN_BORNE */
+static const u16 strain_of[] = {
+    [WINDOW_NOTHING] = STRAIN_IN_VAIN, [WINDOW_MAPPED] = STRAIN_MAPPED, [WINDOW_AGAIN] = STRAIN_AGAIN};
+
+/* The instruction that has faulted at `linear` of a window has been executed: the next time it should not fault. */
+static void window_faulted(struct vcpu *v, const struct site *site, u64 linear, u64 window)
+{
+    const struct block *b = &v->sbe->blocks[site->block];
+    u64 offset = b->offset + (site->rip - b->rip);
+    bool here = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights) == window;
+    enum window_result result = WINDOW_MAPPED; /* elsewhere by now: the guest has its own fault to handle */
+    if (here)
+        result = window_map(v, v->memtable, linear, (enum tlb_rights)v->tlb.rights);
+    if (v->sbe->heat)
+        heat_fault(v, offset);
+    codecache_strain(v, offset, strain_of[result]);
+}
+
 const u8 *sbe_site(struct vcpu *v, u32 number)
 {
     struct sbe *s = v->sbe;
@@ -227,12 +287,19 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     bool wide = v->mode == CODE_64;
     settle(v, site->rip, wide, site->remaining);
     v->vm->stats.callouts++;
-    if (number & SITE_FAULTED)
+    u64 address = number & SITE_FAULTED ? host_fault_address() : UINT64_MAX, window = v->context.window;
+    bool in_window = windows_hold(v, address);
+    if ((number & SITE_FAULTED) && !in_window)
         site_faulted(v, site);
     enum exec result = interp_insn(v, &site->insn);
+    if (in_window)
+        window_faulted(v, site, address - window, window);
     if (result != EXEC_NEXT || site->kind != SITE_PLAIN || !site_goes_on(v, site, b))
         return go_on_again(v, wide);
-    v->context.counter = counter_bias(wide) + v->stop_at - (v->cpu.icount + site->remaining - 1);
+    u64 behind = v->cpu.icount + site->remaining - 1;
+    if (v->context.limit < behind)
+        v->context.limit = heat_limit(v, behind, v->stop_at);
+    count_from(v, wide, behind);
     return codecache_rx(s, site->resume);
 }
 
@@ -252,8 +319,12 @@ const u8 *sbe_link(struct vcpu *v, u32 number)
 const u8 *sbe_budget(struct vcpu *v, u32 block)
 {
     const struct block *b = &v->sbe->blocks[block];
+    u32 found;
     settle(v, b->rip, block_key_wide(b->key), b->insns);
-    return NULL;
+    if (!v->sbe->heat || v->cpu.icount + b->insns > v->stop_at)
+        return NULL;
+    heat_sample(v, b->offset);
+    return go_on(v, v->mode == CODE_64, &found);
 }
 
 const u8 *sbe_indirect(struct vcpu *v, u64 target)
@@ -321,6 +392,28 @@ const struct engine engine_sbe = {
     .summary = "scan before execution: translated code, several times as fast",
     .layout = PHYSMEM_HOLES,
     .create = sbe_create,
+    .destroy = sbe_destroy,
+    .run = sbe_run,
+    .forget = sbe_forget,
+    .explain = sbe_explain,
+};
+
+const struct engine engine_sbe_window = {
+    .name = "sbe-window",
+    .summary = "the same; 32-bit code in windows instead of tables: for long computation",
+    .layout = PHYSMEM_SHARED,
+    .create = sbe_window_create,
+    .destroy = sbe_destroy,
+    .run = sbe_run,
+    .forget = sbe_forget,
+    .explain = sbe_explain,
+};
+
+const struct engine engine_sbe_auto = {
+    .name = "sbe-auto",
+    .summary = "the same; hot 32-bit code in windows, all other code by tables",
+    .layout = PHYSMEM_SHARED,
+    .create = sbe_auto_create,
     .destroy = sbe_destroy,
     .run = sbe_run,
     .forget = sbe_forget,

@@ -1,5 +1,7 @@
 /* What the translator once got wrong, each against the interpreter on the same code. */
+#include "mmu/window.h"
 #include "replay/hash.h"
+#include "sbe/codecache.h"
 #include "sbe/machine_for_tests.h"
 
 enum { OTHER_PAGE = 0xc000 };
@@ -27,12 +29,12 @@ static void run(struct vm *vm, u64 instructions)
     assert_int_equal(vm_run(vm, until), VM_STOP_ICOUNT);
 }
 
-/* The code, which jumps back to its start, runs for so many instructions on both engines and ends in one state. */
+/* The code, which jumps back to its start, runs for so many instructions on the engines and ends in one state. */
 static void both(enum machine_mode mode, const u8 *code, unsigned bytes, u64 instructions)
 {
-    const struct engine *const engines[2] = {&engine_interp, &engine_sbe};
-    u64 hash[2], translated = 0;
-    for (unsigned n = 0; n < 2; n++) {
+    static const struct engine *const engines[] = {&engine_interp, &engine_sbe, &engine_sbe_window};
+    u64 hash[ARRAY_LEN(engines)], translated = 0;
+    for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {
         struct vm *vm = create(engines[n]);
         prepare(vm, mode, code, bytes);
         run(vm, instructions);
@@ -41,6 +43,7 @@ static void both(enum machine_mode mode, const u8 *code, unsigned bytes, u64 ins
         vm_destroy(vm);
     }
     assert_int_equal(hash[0], hash[1]);
+    assert_int_equal(hash[0], hash[2]);
     assert_true(translated > 0);
 }
 
@@ -145,6 +148,68 @@ static void exits_reach(void **state)
          0xeb, 0xca);                                       /* jmp back */
 }
 
+/* Every form of an address, in reach of RAM, beside it, and where the sum wraps at 4 GiB. */
+static void forms_of_addresses(void **state)
+{
+    (void)state;
+    BOTH(PROTECTED, 3000, 0xbe, 0x00, 0xa0, 0x00, 0x00,         /* mov esi, 0xa000 */
+         0xbf, 0x04, 0x00, 0x00, 0x00,                          /* mov edi, 4 */
+         0xb9, 0xff, 0xff, 0xff, 0xff,                          /* mov ecx, -1 */
+         0x01, 0x06,                                            /* add [esi], eax */
+         0x01, 0x46, 0xf0,                                      /* add [esi - 16], eax */
+         0x01, 0x86, 0x00, 0x10, 0x00, 0x00,                    /* add [esi + 0x1000], eax */
+         0x01, 0x04, 0x3e,                                      /* add [esi + edi], eax */
+         0x01, 0x44, 0xbe, 0x10,                                /* add [esi + edi * 4 + 16], eax */
+         0x01, 0x04, 0xbd, 0x20, 0xa0, 0x00, 0x00,              /* add [edi * 4 + 0xa020], eax */
+         0x01, 0x05, 0x40, 0xa0, 0x00, 0x00,                    /* add [0xa040], eax */
+         0x01, 0x81, 0x51, 0xa0, 0x00, 0x00,                    /* add [ecx + 0xa051], eax: wraps */
+         0x01, 0x04, 0x8d, 0x64, 0xa0, 0x00, 0x00,              /* add [ecx * 4 + 0xa064], eax: wraps */
+         0x01, 0x86, 0x00, 0x00, 0x00, 0xf0,                    /* add [esi - 0x10000000], eax: beside RAM */
+         0x03, 0x41, 0xfd,                                      /* add eax, [ecx - 3]: at the top */
+         0xa1, 0x44, 0xa0, 0x00, 0x00,                          /* mov eax, [0xa044] */
+         0xa3, 0x48, 0xa0, 0x00, 0x00,                          /* mov [0xa048], eax */
+         0x00, 0x66, 0x50,                                      /* add [esi + 0x50], ah */
+         0xd3, 0x46, 0x54,                                      /* rol dword [esi + 0x54], cl */
+         0xff, 0x76, 0x54,                                      /* push dword [esi + 0x54] */
+         0x51, 0x5b,                                            /* push ecx; pop ebx */
+         0x8f, 0x46, 0x58,                                      /* pop dword [esi + 0x58] */
+         0xeb, 0xa2);                                           /* jmp back */
+}
+
+/* A loop of one block is translated for several rounds: it may be cut, and left, in any of them. */
+static void loops_in_rounds(void **state)
+{
+    (void)state;
+    static const u8 code[] = {0x31, 0xd2,                         /* xor edx, edx */
+                              0x83, 0xfa, 0x07, 0x74, 0x0d,       /* cmp edx, 7; je out */
+                              0x01, 0x14, 0x95, 0x00, 0xa0, 0, 0, /* add [edx * 4 + 0xa000], edx */
+                              0x42,                               /* inc edx */
+                              0x83, 0xfa, 0x09, 0x75, 0xee,       /* cmp edx, 9; jne to the first cmp */
+                              0x83, 0xc3, 0x01,                   /* out: add ebx, 1 */
+                              0x83, 0xfb, 0x64, 0x72, 0xf8,       /* cmp ebx, 100; jb out */
+                              0x31, 0xdb,                         /* xor ebx, ebx */
+                              0xeb, 0xe0};                        /* jmp back */
+    for (u64 instructions = 1; instructions < 400; instructions += instructions < 40 ? 1 : 37)
+        both(PROTECTED, code, sizeof code, instructions);
+}
+
+/* An instruction whose faults in a window map nothing goes through the tables after a few. */
+static void windows_are_not_for_everybody(void **state)
+{
+    (void)state;
+    static const u8 code[] = {0xa1, 0x00, 0x00, 0xe0, 0xfe, /* mov eax, [0xfee00000] */
+                              0x01, 0x05, 0x00, 0xa0, 0, 0, /* add [0xa000], eax */
+                              0xeb, 0xf3};                  /* jmp back */
+    struct vm *vm = create(&engine_sbe_window);
+    prepare(vm, PROTECTED, code, sizeof code);
+    run(vm, 3000);
+    const struct sbe *s = vm->vcpu[0]->sbe;
+    assert_true(codecache_strained(s, MACHINE_CODE));
+    assert_false(codecache_strained(s, MACHINE_CODE + 5));
+    assert_int_equal(vm->vcpu[0]->windows->mapped, 1); /* the data; code is fetched otherwise */
+    vm_destroy(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +219,9 @@ int main(void)
         cmocka_unit_test(jumps_keep_modes_apart),
         cmocka_unit_test(operands_that_cross),
         cmocka_unit_test(exits_reach),
+        cmocka_unit_test(forms_of_addresses),
+        cmocka_unit_test(loops_in_rounds),
+        cmocka_unit_test(windows_are_not_for_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,31 +59,65 @@ static bool branch_ends(const struct translation *t, const struct insn *i)
     return (s64)i->imm < 0 || t->side_exits + 1 >= SIDE_EXITS_MAX;
 }
 
-/* The instruction in `bytes`, `at` bytes behind the block's first. False if it is none, or longer than what is available. */
-static bool scan_insn(struct translation *t, const u8 *bytes, unsigned available, unsigned at)
+/* A loop that is one block is counted once for several rounds. */
+enum { UNROLLED_INSNS = BLOCK_INSNS / 2 };
+
+/* What scanning has come to. */
+struct scan {
+    unsigned begin, at, end; /* in the page; end: of what belongs to the block */
+    unsigned round, exits;   /* of the loop that the block is; 0 until it closes */
+    bool ended;
+};
+
+/* Does the jump that has just been scanned close a loop of the whole block, and is there space for another round? `round`: its
+ * instructions, `exits`: its jumps out. */
+static bool goes_round(const struct translation *t, const struct insn *i, unsigned round, unsigned exits)
+{
+    u64 target = t->rip + i->length + i->imm;
+    return (t->wide ? target : (u32)target) == t->rips[0] && t->count + round <= UNROLLED_INSNS &&
+           t->side_exits + exits < SIDE_EXITS_MAX;
+}
+
+static void scan_jump_if(struct translation *t, const struct insn *i, struct scan *at)
+{
+    at->ended = branch_ends(t, i);
+    t->side_exits++; /* counted here, filled in later */
+    if (!at->ended)
+        return;
+    if (!at->round) {
+        at->round = t->count;
+        at->exits = t->side_exits;
+    }
+    if (goes_round(t, i, at->round, at->exits)) {
+        at->at = at->begin;
+        at->ended = false;
+    }
+}
+
+/* The instruction in `bytes`. False if it is none, or longer than what is available. */
+static bool scan_insn(struct translation *t, const u8 *bytes, unsigned available, struct scan *at)
 {
     struct vcpu *v = t->v;
     struct insn *i = &t->insns[t->count];
     if (decode(bytes, available < INSN_MAX ? available : INSN_MAX, (enum code_mode)v->mode, i) != DECODE_OK)
         return false;
     interp_prepare(v, i);
-    t->rip = t->rips[t->count] = v->cpu.rip + at;
+    t->rip = t->rips[t->count] = v->cpu.rip + (at->at - at->begin);
     enum treatment treatment = classify(t, i);
     t->treatments[t->count++] = (u8)treatment;
-    if (treatment == DO_JUMP_IF) {
-        t->scanned |= branch_ends(t, i);
-        t->side_exits++; /* counted here, filled in later */
-    }
-    t->scanned |= treatment_ends(treatment);
-    v->vm->stats.decodes++;
+    at->at += i->length;
+    at->end = at->at > at->end ? at->at : at->end;
+    at->ended = treatment_ends(treatment);
+    if (treatment == DO_JUMP_IF)
+        scan_jump_if(t, i, at);
     return true;
 }
 
-/* One instruction that begins `first` bytes in front of the page's end and goes on in the page behind it. Returns its length,
- * or 0. */
-static unsigned scan_crossing(struct translation *t, const u8 *bytes, unsigned first)
+/* One instruction that begins `first` bytes in front of the page's end and goes on in the page behind it. */
+static void scan_crossing(struct translation *t, const u8 *bytes, struct scan *at)
 {
     struct vcpu *v = t->v;
+    unsigned first = PAGE_SIZE - at->at;
     u64 linear = code_page_behind(v->cpu.rip, t->wide);
     const u8 *host;
     gpa_t page;
@@ -91,28 +125,27 @@ static unsigned scan_crossing(struct translation *t, const u8 *bytes, unsigned f
     bool crosses = first < INSN_MAX && linear != 0 && (!t->wide || canonical(linear)) &&
                    decode(bytes, first, (enum code_mode)v->mode, &t->insns[0]) == DECODE_TRUNCATED;
     if (!crosses || !mem_fetch_page(v, linear, &host, &page) || !host)
-        return 0;
+        return;
     memcpy(all, bytes, first);
     memcpy(all + first, host, INSN_MAX - first);
-    if (!scan_insn(t, all, INSN_MAX, 0))
-        return 0;
-    t->rest = physmem_offset(&v->vm->memory, page);
-    return t->insns[0].length;
+    at->round = UNROLLED_INSNS; /* a loop of itself is not unrolled */
+    if (scan_insn(t, all, INSN_MAX, at))
+        t->rest = physmem_offset(&v->vm->memory, page);
 }
 
 /* Fills insns, rips and treatments. Returns the bytes of guest code. */
 static unsigned scan(struct translation *t, u64 offset)
 {
     const u8 *page = physmem_host(&t->v->vm->memory, offset & ~(u64)PAGE_MASK);
-    unsigned begin = offset & PAGE_MASK, at = begin;
-    t->scanned = false;
+    struct scan s = {.begin = offset & PAGE_MASK, .at = offset & PAGE_MASK, .end = offset & PAGE_MASK};
     t->rest = UINT64_MAX;
-    while (!t->scanned && t->count < BLOCK_INSNS && at < PAGE_SIZE && scan_insn(t, page + at, PAGE_SIZE - at, at - begin))
-        at += t->insns[t->count - 1].length;
+    while (!s.ended && t->count < BLOCK_INSNS && s.at < PAGE_SIZE && scan_insn(t, page + s.at, PAGE_SIZE - s.at, &s))
+        ;
     if (!t->count)
-        at += scan_crossing(t, page + at, PAGE_SIZE - at);
+        scan_crossing(t, page + s.at, &s);
     t->side_exits = 0;
-    return at - begin;
+    t->v->vm->stats.decodes += t->count;
+    return s.end - s.begin;
 }
 
 /* ---- Emit --------------------------------------------------------------------------------------- */
@@ -272,6 +305,7 @@ static void emit_one(struct translation *t)
     t->rip = t->rips[t->at];
     const struct block *b = &t->s->blocks[t->block];
     t->crosses = codecache_crosses(t->s, b->offset + (t->rip - b->rip));
+    t->window = window_wanted(t);
     emit_insn(t);
     if (!t->site)
         return;
@@ -347,7 +381,7 @@ static bool translation_make(struct translation *t, struct vcpu *v, u64 offset, 
     t->wide = block_key_wide(key);
     t->key = key;
     t->count = t->fixups = t->side_exits = 0;
-    t->fpu_live = t->ended = t->crosses = false;
+    t->fpu_live = t->ended = t->crosses = t->window = false;
     *bytes = scan(t, offset);
     if (!t->count)
         return false;

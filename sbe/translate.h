@@ -3,7 +3,7 @@
  *   scan      decodes to a branch, a page end or BLOCK_INSNS instructions         translate.c
  *   classify  says what is done with each instruction                             classify.c
  *   place     where guest registers live in the host                              translate_registers.c
- *   emit      writes the code: data (translate_data.c), memory (translate_memory.c), stack and
+ *   emit      writes the code: data (translate_data.c), memory (translate_memory.c, translate_window.c), stack and
  *             branches (translate_flow.c), fixed stubs (translate_stubs.c)
  *
  * In translated code the guest's arithmetic flags are the host's, always: no sequence of ours writes flags between guest
@@ -11,7 +11,8 @@
  *
  * Host registers: RSP the vCPU (sbe/context.h), RCX scratch (addends, counts, JRCXZ), R10 scratch (addresses), R12 the
  * instruction counter, R13 and R14 the write and read table with shift counts in their low bits. Guest registers live in
- * those of the same name but RCX in R11 and RSP in R15; what is left over lives in the vCPU (enum gpr R10..R15).
+ * those of the same name but RCX in R11 and RSP in R15; what is left over lives in the vCPU (enum gpr R10..R15). Beside
+ * 32-bit code, R9 and R8 are the beginning and the end of the window (mmu/window.h), if there are windows.
  *
  * Counting: R12 is COUNTER_BIAS + instructions left. A block subtracts its length on entry and leaves at once if the bias
  * is touched, so that it only runs if it runs whole; a side exit gives back what it did not execute. */
@@ -23,6 +24,7 @@
 #include "sbe/emit.h"
 
 enum { HOST_ADDEND = RCX, HOST_ADDRESS = R10, HOST_COUNTER = R12, HOST_WRITE_TABLE = R13, HOST_READ_TABLE = R14 };
+enum { HOST_WINDOW = R9, HOST_WINDOW_END = R8 }; /* beside 32-bit code only */
 
 /* Shift counts in the tables' low bits, and with them the bias of the counter: SHRX by R14 must give 0 below it. */
 enum {

@@ -28,18 +28,16 @@ static void emit_stack_adjust(struct translation *t, s32 bytes)
 
 /* ---- The stack ---------------------------------------------------------------------------------- */
 
-/* R10 = the new top of the stack, RCX = its addend. */
-static void emit_push_address(struct translation *t)
+/* The new top of the stack. Uses RCX and R10. */
+static struct host_rm emit_push_operand(struct translation *t)
 {
-    emit_lea(&t->e, t->wide, HOST_ADDRESS, rm_memory(stack_pointer(t), -(s32)word_bytes(t)));
-    emit_addend(t, HOST_ADDRESS, word_bytes(t), true);
+    return emit_stack_operand(t, stack_pointer(t), -(s32)word_bytes(t), true);
 }
 
 static void emit_push_constant(struct translation *t, u64 value)
 {
     struct emitter *e = &t->e;
-    emit_push_address(t);
-    struct host_rm top = rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0);
+    struct host_rm top = emit_push_operand(t);
     if (!t->wide || value == (u64)(s64)(s32)value) {
         emit_op(e, t->wide ? REX_W : 0, 0xc7, 0, top);
         emit32(e, (u32)value);
@@ -55,8 +53,7 @@ static void emit_push_register(struct translation *t, unsigned reg)
 {
     struct emitter *e = &t->e;
     unsigned host = host_of(t->wide, reg);
-    emit_push_address(t);
-    struct host_rm top = rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0);
+    struct host_rm top = emit_push_operand(t);
     if (host == HOST_NONE) {
         emit_lea(e, true, HOST_ADDEND, top);
         emit_load(e, HOST_ADDRESS, guest_slot(reg));
@@ -71,8 +68,7 @@ void emit_push_scratch(struct translation *t)
 {
     struct emitter *e = &t->e;
     emit_store(e, HOST_ADDRESS, IN_CONTEXT(scratch));
-    emit_push_address(t);
-    emit_lea(e, true, HOST_ADDEND, rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0));
+    emit_lea(e, true, HOST_ADDEND, emit_push_operand(t));
     emit_load(e, HOST_ADDRESS, IN_CONTEXT(scratch));
     emit_store_word(t, HOST_ADDRESS, rm_memory(HOST_ADDEND, 0));
     emit_stack_adjust(t, -(s32)word_bytes(t));
@@ -90,8 +86,8 @@ static void emit_pop_register(struct translation *t, unsigned reg)
 {
     struct emitter *e = &t->e;
     unsigned host = host_of(t->wide, reg);
-    emit_addend(t, stack_pointer(t), word_bytes(t), false);
-    emit_load_word(t, host == HOST_NONE ? HOST_ADDRESS : host, rm_indexed(HOST_ADDEND, stack_pointer(t), 0, 0));
+    struct host_rm top = emit_stack_operand(t, stack_pointer(t), 0, false);
+    emit_load_word(t, host == HOST_NONE ? HOST_ADDRESS : host, top);
     if (host == HOST_NONE)
         emit_store(e, HOST_ADDRESS, guest_slot(reg));
     emit_stack_adjust(t, (s32)word_bytes(t));
@@ -99,8 +95,7 @@ static void emit_pop_register(struct translation *t, unsigned reg)
 
 static void emit_leave_frame(struct translation *t)
 {
-    emit_addend(t, RBP, word_bytes(t), false);
-    emit_load_word(t, HOST_ADDRESS, rm_indexed(HOST_ADDEND, RBP, 0, 0));
+    emit_load_word(t, HOST_ADDRESS, emit_stack_operand(t, RBP, 0, false));
     emit_lea(&t->e, t->wide, stack_pointer(t), rm_memory(RBP, (s32)word_bytes(t)));
     emit_move(&t->e, RBP, HOST_ADDRESS);
 }
@@ -191,8 +186,8 @@ void emit_side_exits(struct translation *t)
 /* In the middle of a block, or to another page: by way of a side exit. */
 static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 target, u64 next)
 {
-    bool last = t->at + 1 == t->count;
-    u8 *jump = emit_jump_if(&t->e, i->opcode);
+    bool last = t->at + 1 == t->count, round = !last && t->rips[t->at + 1] == target; /* the loop's next round follows */
+    u8 *jump = emit_jump_if(&t->e, i->opcode ^ round);
     if (last && direct(t, target) && direct(t, next)) {
         u8 *fall = emit_jump(&t->e);
         emit_link_stub(t, target, cache_offset(t, jump));
@@ -201,7 +196,7 @@ static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 tar
         return;
     }
     t->side_exit[t->side_exits++] =
-        (struct side_exit){.displacement = jump, .rip = target, .unexecuted = (u8)(t->count - t->at - 1)};
+        (struct side_exit){.displacement = jump, .rip = round ? next : target, .unexecuted = (u8)(t->count - t->at - 1)};
     if (last)
         emit_jump_to(t, next);
 }
@@ -247,8 +242,7 @@ static void emit_call_indirect(struct translation *t, const struct insn *i, u64 
 static void emit_return(struct translation *t, const struct insn *i)
 {
     t->s->sites[current_site(t)].kind = SITE_RETURN;
-    emit_addend(t, stack_pointer(t), word_bytes(t), false);
-    emit_load_word(t, HOST_ADDRESS, rm_indexed(HOST_ADDEND, stack_pointer(t), 0, 0));
+    emit_load_word(t, HOST_ADDRESS, emit_stack_operand(t, stack_pointer(t), 0, false));
     emit_stack_adjust(t, (s32)(word_bytes(t) + (i->imm & 0xffff)));
     emit_jump_indirect(t);
 }

@@ -56,8 +56,8 @@ struct translation {
     unsigned count;
     u64 rip;       /* of the current instruction */
     bool fpu_live; /* the FPU surely belongs to the guest here */
+    bool window;   /* the current instruction's operands are accessed in the window */
     bool crosses;  /* the current instruction's operand often crosses a page */
-    bool scanned;  /* the block's last instruction has been found */
     u64 rest;      /* where in RAM the page lies into which the block's instruction crosses; else UINT64_MAX */
     bool ended;    /* the code behind the current instruction cannot be reached */
     unsigned fixups, side_exits;
@@ -125,6 +125,15 @@ unsigned emit_linear_address(struct translation *t, const struct insn *i, unsign
 void emit_addend(struct translation *t, unsigned address, unsigned size, bool write);
 /* All of it: the operand in host memory. Uses RCX and R10. */
 struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, bool write);
+/* The same for a word at a register that points to the stack. */
+struct host_rm emit_stack_operand(struct translation *t, unsigned pointer, s32 disp, bool write);
+
+/* ---- translate_window.c ---- */
+
+/* Shall the instruction access the window? */
+bool window_wanted(const struct translation *t);
+/* The memory operand in the window. Uses R10. */
+struct host_rm emit_window_operand(struct translation *t, const struct insn *i, unsigned size);
 
 void emit_plain(struct translation *t, const struct insn *i);
 void emit_lea_insn(struct translation *t, const struct insn *i);

@@ -119,7 +119,23 @@ static unsigned operand_bytes(const struct insn *i)
 struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, bool write)
 {
     unsigned size = operand_bytes(i);
+    if (t->window)
+        return emit_window_operand(t, i, size);
     unsigned address = emit_linear_address(t, i, size);
     emit_addend(t, address, size, write);
     return rm_indexed(HOST_ADDEND, address, 0, 0);
+}
+
+struct host_rm emit_stack_operand(struct translation *t, unsigned pointer, s32 disp, bool write)
+{
+    if (t->window) {
+        current_site(t);
+        return rm_indexed(HOST_WINDOW, pointer, 0, disp);
+    }
+    if (disp) {
+        emit_lea(&t->e, t->wide, HOST_ADDRESS, rm_memory(pointer, disp));
+        pointer = HOST_ADDRESS;
+    }
+    emit_addend(t, pointer, t->wide ? 8 : 4, write);
+    return rm_indexed(HOST_ADDEND, pointer, 0, 0);
 }

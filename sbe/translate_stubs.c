@@ -49,6 +49,10 @@ static void emit_resume(struct emitter *e, bool wide)
     emit_load(e, HOST_COUNTER, IN_CONTEXT(counter));
     emit_load(e, HOST_WRITE_TABLE, IN_CONTEXT(write_table));
     emit_load(e, HOST_READ_TABLE, IN_CONTEXT(read_table));
+    if (!wide) {
+        emit_load(e, HOST_WINDOW, IN_CONTEXT(window));
+        emit_load(e, HOST_WINDOW_END, IN_CONTEXT(window_end));
+    }
     emit_load_flags(e);
     for (unsigned reg = 0; reg < GPR_COUNT; reg++)
         if (host_of(wide, reg) != HOST_NONE)

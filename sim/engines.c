@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe};
+static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe, &engine_sbe_window,
+                                             &engine_sbe_auto};
 
 const struct engine *engine_at(unsigned n)
 {

@@ -14,9 +14,12 @@ enum { CONTEXT_RIP = REG_RIP };
 
 #include <signal.h>
 
+static _Thread_local volatile u64 fault_address;
+
+u64 host_fault_address(void) { return fault_address; }
+
 static void on_exception(int signal_number, siginfo_t *info, void *context)
 {
-    (void)info;
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     greg_t vector = registers[REG_TRAPNO];
     u64 at = (u64)registers[CONTEXT_RIP];
@@ -26,6 +29,7 @@ static void on_exception(int signal_number, siginfo_t *info, void *context)
         registers[CONTEXT_RIP] = (greg_t)fpu_thunk_fault;
         registers[REG_RAX] = vector;
     } else if (memory && memory->landing && memory->landing(memory->context, at - (u64)memory->rx, &to)) {
+        fault_address = vector == VEC_PF ? (u64)info->si_addr : UINT64_MAX;
         registers[CONTEXT_RIP] = (greg_t)to.code;
         registers[REG_RCX] = (greg_t)to.rcx;
     } else {

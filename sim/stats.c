@@ -2,6 +2,7 @@
 
 #include "core/version.h"
 #include "mmu/shadow.h"
+#include "mmu/window.h"
 #include "replay/hash.h"
 #include "sbe/codecache.h"
 #include "sim/dump.h"
@@ -92,6 +93,17 @@ static void put_translator(FILE *to, const struct vm *vm)
     fprintf(to, "\n  },\n");
 }
 
+/* Windows of translated code, if the engine has them. */
+static void put_windows(FILE *to, const struct vm *vm)
+{
+    const struct windows *w = vm->vcpu[0]->windows;
+    if (w)
+        fprintf(to,
+                "  \"windows\": {\n    \"pages\": %u,\n    \"maps\": %" PRIu64 ",\n    \"unmaps\": %" PRIu64
+                ",\n    \"overflows\": %" PRIu64 "\n  },\n",
+                w->mapped, w->maps, w->unmaps, w->overflows);
+}
+
 static void put_all(FILE *to, struct vm *vm, const struct run_summary *run)
 {
     fprintf(to, "{\n  \"version\": \"%s\",\n  \"engine\": \"%s\",\n  \"cpu\": \"%s\",\n", REPRISE_VERSION,
@@ -103,6 +115,7 @@ static void put_all(FILE *to, struct vm *vm, const struct run_summary *run)
     put_exits(to, &vm->stats);
     put_shadow(to, vm);
     put_translator(to, vm);
+    put_windows(to, vm);
     fprintf(to, "  \"virtual_seconds\": %.9f,\n", (double)vm_now(vm) / 1e9);
     fprintf(to, "  \"host_seconds\": %.6f,\n  \"startup_seconds\": %.6f,\n", (double)run->host_ns / 1e9,
             (double)run->startup_ns / 1e9);

@@ -199,7 +199,8 @@ static const struct engine engine_faulty = {
 
 const struct engine *engine_at(unsigned n)
 {
-    static const struct engine *const engines[] = {&engine_interp, &engine_faulty, &engine_sbe};
+    static const struct engine *const engines[] = {&engine_interp, &engine_faulty, &engine_sbe, &engine_sbe_window,
+                                             &engine_sbe_auto};
     return n < ARRAY_LEN(engines) ? engines[n] : NULL;
 }
 
