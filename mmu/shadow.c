@@ -29,7 +29,7 @@ enum status shadow_create(struct vm *vm, const struct shadow_config *config, con
     s->spaces = config->spaces;
     s->frames = vm->memory.size >> PAGE_SHIFT;
     s->frame = vm->memory.frames;
-    s->chaos = vm->config.chaos;
+    s->chaos = vm->config.chaos.kinds & CHAOS_TLB ? chaos_seed(&vm->config.chaos, CHAOS_TLB) | 1 : 0;
     if (listener)
         s->listener = *listener;
     s->writers = host_alloc(writers_bytes(s));

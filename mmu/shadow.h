@@ -75,7 +75,7 @@ void shadow_ram_marked(struct vm *vm, u64 offset);
 void shadow_ram_watched(struct vm *vm, u64 offset);
 
 /* Drops a page of shadow tables, chosen by `random`: has no effect that a guest can see. For tests, and done now and
- * then if vm_config.chaos is set. */
+ * then if vm_config.chaos has CHAOS_TLB. */
 void shadow_disturb(struct vm *vm, u64 random);
 
 const struct shadow_stats *shadow_statistics(const struct vm *vm);

@@ -1,6 +1,7 @@
 #include "sim/options.h"
 
 #include "core/cpuid.h"
+#include "sim/chaos_option.h"
 #include "sim/engines.h"
 
 #include <ctype.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *choice_chaos(unsigned n) { return n == 0 ? "tlb" : NULL; }
 static const char *choice_engine(unsigned n) { return engine_at(n) ? engine_at(n)->name : NULL; }
 static const char *choice_cpu(unsigned n) { return n < cpu_model_count ? cpu_models[n].name : NULL; }
 static const char *choice_reset(unsigned n) { return n == 0 ? "reload" : n == 1 ? "exit" : NULL; }
@@ -85,9 +85,11 @@ const struct option run_options_table[] = {
      NULL},
     {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", "Debugging",
      "With --gdb: memory for checkpoints, which make going back fast.", NULL},
-    {"chaos", 0, OPTION_CHOICE, FIELD(chaos), "tlb", NULL, "Debugging",
-     "Disturb our own workings at random, as the guest must not notice: `tlb` throws shadow page tables away (engines "
-     "that have them).", choice_chaos},
+    {"chaos", 0, OPTION_CHAOS, FIELD(chaos), "SEED[,KIND...]", NULL, "Debugging",
+     "Do otherwise what real hardware may do otherwise, as the seed says, so that rare bugs of the guest appear. Kinds, all "
+     "unless some are named: `irq`, interrupts wait for up to 2048 instructions; `clock`, virtual time runs at half "
+     "to four times its rate, and jumps by up to 4 microseconds; `tlb`, shadow page tables are thrown away, which no "
+     "guest must notice (engines that have them). The log says it all, so a replay needs no option.", NULL},
 };
 const unsigned run_options_count = ARRAY_LEN(run_options_table);
 
@@ -262,6 +264,9 @@ static bool store(const struct option *o, const char *value, void *results, char
                bad_value(o, value, "a time in seconds greater than 0; write for example 30 or 0.5", message);
     case OPTION_NUMBER:
         return parse_scaled(value, 1000, field) || bad_value(o, value, "a whole number", message);
+    case OPTION_CHAOS:
+        return chaos_parse(value, field) ||
+               bad_value(o, value, "a seed and kinds; write for example 7 or 7,irq,clock,tlb", message);
     case OPTION_CHOICE:
         return store_choice(o, value, field, message);
     }

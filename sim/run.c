@@ -321,8 +321,12 @@ static bool power_on(struct run *run, char *message)
     struct boot_report report;
     if (run->options.kernel && !images_from_options(run->images, &run->options, message))
         return false;
+    if (run->restored && !snapshot_load(run->restored, run->vm, message))
+        return false;
+    if (run->restored && run->options.chaos.kinds)
+        chaos_start(run->vm); /* another seed than the snapshot's, from here on */
     if (run->restored)
-        return snapshot_load(run->restored, run->vm, message);
+        return true;
     recording_prepare(&run->recording, &run->options, run->vm, run->images);
     run->recording.wall = run->wall.on;
     return images_boot_set(run->vm, run->images, &report, message);
@@ -398,6 +402,8 @@ int verb_run(int argc, char **argv)
     if (the_run.options.restore && !snapshot_open(the_run.options.restore, &the_run.restored, &config, message))
         return complain(EXIT_USAGE, message);
     config.engine = engine;
+    if (the_run.options.chaos.kinds)
+        config.chaos = the_run.options.chaos;
     int code = machine_create(&the_run.vm, &config);
     if (!code)
         code = execute(&the_run, started);
