@@ -24,6 +24,7 @@ struct vm_config {
     const struct engine *engine;
     bool debug_exit; /* isa-debug-exit at 0xF4 present */
     struct chaos_config chaos; /* core/chaos.h */
+    u64 shadow_bytes, code_bytes; /* capacities of shadow tables and translated code, in engines that have them; 0: default */
     u64 rtc_start;   /* seconds since 1970 at power-up; part of the initial state, never the host's clock by itself */
 };
 

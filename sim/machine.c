@@ -15,6 +15,8 @@ struct vm_config machine_config(const struct run_options *o)
         .debug_exit = o->debug_exit,
         .rtc_start = o->rtc,
         .chaos = o->chaos,
+        .shadow_bytes = o->shadow_memory,
+        .code_bytes = o->code_cache,
     };
 }
 

@@ -38,7 +38,9 @@ struct run_options {
     u64 timeout;   /* nanoseconds; 0: no limit */
     const char *stats, *trace, *gdb;
     const char *snapshot_to, *restore;
+    u64 shadow_memory, code_cache; /* bytes */
     u64 checkpoint_memory; /* bytes */
+    u64 checkpoint_spacing; /* instructions */
     u64 at; /* icount of the snapshot; 0: when the run ends */
     const char *record;
     bool no_record, embed;

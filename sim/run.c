@@ -231,7 +231,7 @@ static int gdb_start(struct run *run)
     char message[GDB_MESSAGE_MAX];
     if (!run->options.gdb)
         return 0;
-    gdb_live_prepare(&run->gdb_live, run->vm, &run->recording, run->options.checkpoint_memory);
+    gdb_live_prepare(&run->gdb_live, run->vm, &run->recording, &run->options);
     if (!gdb_server_open(run->options.gdb, run->vm, &run->gdb_live.time, &run->gdb, message))
         return complain(EXIT_USAGE, message);
     gdb_live_attach(&run->gdb_live, run->gdb);
@@ -402,6 +402,8 @@ int verb_run(int argc, char **argv)
     if (the_run.options.restore && !snapshot_open(the_run.options.restore, &the_run.restored, &config, message))
         return complain(EXIT_USAGE, message);
     config.engine = engine;
+    config.shadow_bytes = the_run.options.shadow_memory;
+    config.code_bytes = the_run.options.code_cache;
     if (the_run.options.chaos.kinds)
         config.chaos = the_run.options.chaos;
     int code = machine_create(&the_run.vm, &config);

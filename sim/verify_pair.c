@@ -26,6 +26,8 @@ static enum status create_one(struct vm **vm, const struct engine *engine, const
         .debug_exit = o->debug_exit,
         .rtc_start = o->rtc,
         .chaos = o->chaos,
+        .shadow_bytes = o->shadow_memory,
+        .code_bytes = o->code_cache,
     };
     return vm_create(vm, &config);
 }
