@@ -109,7 +109,7 @@ measure_qemu_replay() {
     timeout 900 "${qemu_replay[@]/stdio/null}" -icount "$icount" "${disk[@]}" -S \
         -chardev "socket,path=$out/socket,server=on,wait=off,id=gdb" -gdb chardev:gdb </dev/null >"$out/server" 2>&1 &
     server=$!
-    steps_back qemu "$flavour" "$out/socket" 2 break "$(last_rip "$flavour")"
+    steps_back qemu "$flavour" "$out/socket" 1 break "$(last_rip "$flavour")"
     kill $server 2>/dev/null || true
     wait $server 2>/dev/null || true
 }
