@@ -12,7 +12,7 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 # Packages of Debian 12 that the build, the tests and the demo need.
 packages_build=(gcc libc6-dev cmake ninja-build make binutils libzydis-dev libzstd-dev libgcrypt20-dev)
 packages_guests=(cpio xz-utils zstd)
-packages_bench=(gcc-multilib qemu-system-x86 bochs bochsbios vgabios bochs-term libunicorn-dev gnuplot-nox python3 grub-pc-bin
+packages_bench=(gcc-multilib qemu-system-x86 qemu-utils bochs bochsbios vgabios bochs-term libunicorn-dev gnuplot-nox python3 grub-pc-bin
                 grub-common xorriso mtools)
 packages_test=(libcmocka-dev gdb libunicorn-dev qemu-system-x86 bochs bochsbios vgabios bochs-term grub-pc-bin grub-common
                xorriso mtools acpica-tools man-db gcc-multilib python3)

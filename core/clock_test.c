@@ -63,6 +63,30 @@ static void exact_values(void **state)
     assert_int_equal(clock_tick_time(1ull << 60, 32768), CLOCK_NEVER);
 }
 
+/* At any rate: the icount at which a time comes is the first one, and a change of rate moves no time. */
+static void rates_keep_time(void **state)
+{
+    struct clock c = {.skipped_ns = 5000};
+    u64 icount = 1000;
+    (void)state;
+    for (u64 rate = 1; rate < 20 * CLOCK_RATE_ONE; rate += rate / 2 + 1) {
+        u64 now = clock_now(&c, icount);
+        clock_set_rate(&c, icount, rate);
+        assert_int_equal(clock_now(&c, icount), now);
+        for (u64 wait = 0; wait < 1ull << 40; wait += wait / 3 + 1) {
+            u64 at = clock_icount(&c, now + wait);
+            assert_true(clock_now(&c, at) >= now + wait);
+            assert_true(at == icount || clock_now(&c, at - 1) < now + wait);
+        }
+        assert_int_equal(clock_icount(&c, CLOCK_NEVER), UINT64_MAX);
+        icount += 12345;
+        c.skipped_ns += 77;
+    }
+    c = (struct clock){.skipped_ns = 5000};
+    assert_int_equal(clock_icount(&c, 5300), 300);
+    assert_int_equal(clock_icount(&c, CLOCK_NEVER), UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -70,6 +94,7 @@ int main(void)
         cmocka_unit_test(scaling),
         cmocka_unit_test(ticks_begin_where_they_begin),
         cmocka_unit_test(exact_values),
+        cmocka_unit_test(rates_keep_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,7 @@ enum status vm_create(struct vm **result, const struct vm_config *config)
         return status;
     }
     vm_reset(vm);
+    chaos_start(vm);
     *result = vm;
     return STATUS_OK;
 }
@@ -80,12 +81,6 @@ void vm_reset(struct vm *vm)
     }
     vm->request = REQUEST_NONE;
     chipset_reset(vm);
-}
-
-/* The icount at which virtual time reaches `ns`, if the processor executes until then. */
-static u64 icount_at(const struct vm *vm, u64 ns)
-{
-    return ns == CLOCK_NEVER ? UINT64_MAX : ns - vm->clock.skipped_ns;
 }
 
 static bool take_request(struct vm *vm, enum vm_stop *stop)
@@ -146,6 +141,8 @@ static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
         return false;
     if (!can_interrupt(c))
         return true;
+    if (chaos_holds(vm))
+        return false;
     c->activity = ACTIVITY_RUNNING;
     struct event event = {.vector = chipset_interrupt_acknowledge(vm, v), .type = EVENT_EXTERNAL};
     vm->stats.interrupts++;
@@ -191,8 +188,16 @@ void vm_attend_interrupts(struct vcpu *v)
 void vm_attend(struct vm *vm)
 {
     struct vcpu *v = vm->vcpu[0];
-    if (vm->request != REQUEST_NONE || icount_at(vm, chipset_deadline(vm)) < v->stop_at || interrupt_waits(vm, v))
+    if (vm->request != REQUEST_NONE || clock_icount(&vm->clock, chipset_deadline(vm)) < v->stop_at || interrupt_waits(vm, v))
         vcpu_kick(v);
+}
+
+/* How far the engine may run before this loop must look again, unless it is kicked. */
+static u64 next_look(const struct vm *vm, u64 deadline, u64 until)
+{
+    const u64 timer = clock_icount(&vm->clock, deadline), chaos = chaos_next(&vm->chaos, vm->vcpu[0]->cpu.icount);
+    const u64 first = timer < until ? timer : until;
+    return chaos < first ? chaos : first;
 }
 
 enum vm_stop vm_run(struct vm *vm, u64 until)
@@ -207,6 +212,8 @@ enum vm_stop vm_run(struct vm *vm, u64 until)
             return stop;
         if (host_stop_requested())
             return VM_STOP_HOST;
+        if (chaos_clock_due(&vm->chaos, c->icount))
+            chaos_change_clock(vm);
         u64 deadline = chipset_deadline(vm);
         if (deadline <= vm_now(vm)) {
             chipset_tick(vm);
@@ -221,10 +228,7 @@ enum vm_stop vm_run(struct vm *vm, u64 until)
             return VM_STOP_DEBUG;
         if (c->activity == ACTIVITY_HALTED)
             return c->rflags & FLAG_IF ? VM_STOP_WAIT_INPUT : VM_STOP_IDLE;
-        u64 timer = icount_at(vm, deadline);
-        v->stop_at = timer < until ? timer : until;
-        if (again)
-            v->stop_at = c->icount + 1;
+        v->stop_at = again ? c->icount + 1 : next_look(vm, deadline, until);
         vm->config.engine->run(v);
         fpu_park(v);
     }

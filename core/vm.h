@@ -2,6 +2,7 @@
 #ifndef REPRISE_CORE_VM_H
 #define REPRISE_CORE_VM_H
 
+#include "core/chaos.h"
 #include "core/clock.h"
 #include "core/cpuid.h"
 #include "core/engine.h"
@@ -22,7 +23,8 @@ struct vm_config {
     const struct cpu_model *model; /* core/cpuid.h */
     const struct engine *engine;
     bool debug_exit; /* isa-debug-exit at 0xF4 present */
-    u64 chaos; /* seed of shadow tables that go at random (mmu/shadow.h); 0: none. The guest cannot tell */
+    struct chaos_config chaos; /* core/chaos.h */
+    u64 shadow_bytes, code_bytes; /* capacities of shadow tables and translated code, in engines that have them; 0: default */
     u64 rtc_start;   /* seconds since 1970 at power-up; part of the initial state, never the host's clock by itself */
 };
 
@@ -54,6 +56,7 @@ struct vm {
     struct shadow *shadow; /* mmu/shadow.h; NULL unless the engine wants it */
     struct chipset chipset;
     struct clock clock;
+    struct chaos chaos;
     struct vm_config config;
     enum device_request request; /* raised during the current instruction */
     u32 exit_value;

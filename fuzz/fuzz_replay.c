@@ -28,7 +28,9 @@ static u32 random_below(u32 *seed, u32 bound)
 
 static struct vm *machine(const struct engine *engine, const uint8_t *data, size_t size)
 {
-    const struct vm_config config = {.ram_bytes = GUEST_RAM, .model = guest_input_model(data), .engine = engine};
+    const u32 seed = guest_input_seed(data);
+    const struct vm_config config = {.ram_bytes = GUEST_RAM, .model = guest_input_model(data), .engine = engine,
+                                     .chaos = {.seed = seed, .kinds = seed >> 1 & CHAOS_ALL}};
     struct vm *vm;
     if (vm_create(&vm, &config) != STATUS_OK)
         return NULL; /* this host's processor lacks the model */

@@ -3,9 +3,9 @@
 #ifndef REPRISE_FUZZ_PROGRAM_H
 #define REPRISE_FUZZ_PROGRAM_H
 
+#include "core/random.h"
 #include "core/vm.h"
 #include "fuzz/guest_image.h"
-#include "fuzz/random.h"
 #include "sbe/insn.h"
 
 enum { PROGRAM_INSNS = 72, PROGRAM_SLOT = 16 };

@@ -7,6 +7,14 @@ enum { PAGES_MIN = 16, PAGES_MAX = 1 << 20 };
 
 const struct shadow_config shadow_config_default = {.pages = 2048, .spaces = 8};
 
+struct shadow_config shadow_config_of(const struct vm *vm)
+{
+    struct shadow_config config = shadow_config_default;
+    if (vm->config.shadow_bytes)
+        config.pages = (u32)(vm->config.shadow_bytes / SHADOW_PAGE_BYTES);
+    return config;
+}
+
 /* ---- Life --------------------------------------------------------------------------------------- */
 
 static u64 writers_bytes(const struct shadow *s) { return s->frames * sizeof *s->writers; }
@@ -29,7 +37,7 @@ enum status shadow_create(struct vm *vm, const struct shadow_config *config, con
     s->spaces = config->spaces;
     s->frames = vm->memory.size >> PAGE_SHIFT;
     s->frame = vm->memory.frames;
-    s->chaos = vm->config.chaos;
+    s->chaos = vm->config.chaos.kinds & CHAOS_TLB ? chaos_seed(&vm->config.chaos, CHAOS_TLB) | 1 : 0;
     if (listener)
         s->listener = *listener;
     s->writers = host_alloc(writers_bytes(s));
@@ -95,6 +103,9 @@ static void cause_chaos(struct vm *vm)
 }
 
 const struct shadow_stats *shadow_statistics(const struct vm *vm) { return &vm->shadow->stats; }
+
+u64 shadow_bytes_used(const struct vm *vm) { return (u64)vm->shadow->pool.in_use * SHADOW_PAGE_BYTES; }
+u64 shadow_bytes_max(const struct vm *vm) { return (u64)(vm->shadow->pool.capacity - 1) * SHADOW_PAGE_BYTES; }
 
 /* ---- The processor that walks the tables -------------------------------------------------------- */
 

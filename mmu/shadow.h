@@ -14,15 +14,17 @@
 
 struct shadow;
 
-enum { SHADOW_SPACES_MAX = 64 };
+enum { SHADOW_SPACES_MAX = 64, SHADOW_PAGE_BYTES = 8 << 10 };
 
 struct shadow_config {
-    u32 pages;  /* capacity in shadow pages, at least 16; each takes 8 KiB once it is used */
+    u32 pages;  /* capacity in shadow pages, at least 16; each takes SHADOW_PAGE_BYTES once it is used */
     u32 spaces; /* address spaces that are remembered, 1..SHADOW_SPACES_MAX */
 };
 
 /* For guests of a few hundred processes: at most 16 MiB. */
 extern const struct shadow_config shadow_config_default;
+/* The same with the capacity that vm->config asks for. */
+struct shadow_config shadow_config_of(const struct vm *vm);
 
 /* Translations that no longer hold. */
 struct shadow_drop {
@@ -75,9 +77,12 @@ void shadow_ram_marked(struct vm *vm, u64 offset);
 void shadow_ram_watched(struct vm *vm, u64 offset);
 
 /* Drops a page of shadow tables, chosen by `random`: has no effect that a guest can see. For tests, and done now and
- * then if vm_config.chaos is set. */
+ * then if vm_config.chaos has CHAOS_TLB. */
 void shadow_disturb(struct vm *vm, u64 random);
 
 const struct shadow_stats *shadow_statistics(const struct vm *vm);
+/* Bytes of shadow pages in use, and how many there can be. */
+u64 shadow_bytes_used(const struct vm *vm);
+u64 shadow_bytes_max(const struct vm *vm);
 
 #endif

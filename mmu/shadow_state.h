@@ -37,7 +37,7 @@ struct shadow {
     u64 selected[VCPU_MAX]; /* and its serial number */
     const struct frame *frame; /* physmem.frames */
     u64 serial, stamp, pin;
-    u64 chaos;    /* vm_config.chaos, ever changing; 0: none */
+    u64 chaos;    /* CHAOS_TLB: ever changing; 0: none */
     u32 budget;   /* reports left in this operation, before everything is dropped instead */
     u32 *writers; /* by RAM frame: list of writable entries that map it */
     u64 frames;

@@ -206,6 +206,20 @@ void state_hash_forget(struct vm *vm)
     vm->page_hashes = (struct page_hashes){0};
 }
 
+/* What chaos has not touched costs nothing, and hashes as if there were no chaos. */
+static void add_clock(struct hasher *h, const struct vm *vm)
+{
+    const struct chaos *c = &vm->chaos;
+    const struct clock *k = &vm->clock;
+    const u64 random[] = {c->irq, c->clock, c->held_until, c->piece_end};
+    const u64 rate[] = {k->rate, k->from_icount, k->from_ns};
+    add(h, k->skipped_ns);
+    if (c->irq | c->clock | c->held_until | c->piece_end)
+        ADD_ARRAY(h, random);
+    if (k->rate)
+        ADD_ARRAY(h, rate);
+}
+
 static u64 hash(struct vm *vm, u64 memory)
 {
     struct hasher h = {{K0, K1, K2, K3}};
@@ -216,7 +230,7 @@ static u64 hash(struct vm *vm, u64 memory)
     add(&h, vm->memory.size);
     add(&h, memory);
     add_bytes(&h, &vm->chipset, sizeof vm->chipset);
-    add(&h, vm->clock.skipped_ns);
+    add_clock(&h, vm);
     return finish(&h);
 }
 

@@ -33,6 +33,8 @@ static bool deliver_time(struct vm *vm, unsigned unit, u64 value)
 
 void input_settle(struct vm *vm)
 {
+    if (chaos_clock_due(&vm->chaos, vm->vcpu[0]->cpu.icount))
+        chaos_change_clock(vm);
     if (chipset_deadline(vm) <= vm_now(vm))
         chipset_tick(vm);
 }

@@ -20,7 +20,7 @@ enum input_source {
  * happen): offer it again later. */
 bool input_deliver(struct vm *vm, enum input_source source, unsigned unit, u64 value);
 
-/* Lets timers act whose time has come, as vm_run() would do first. Whatever looks at a machine between two
+/* Lets timers act whose time has come (and chaos change the clock), as vm_run() would do first. Whatever looks at a machine between two
  * instructions, to hash it or to change it, does so after this, so that there is one such state for each icount and
  * virtual time. */
 void input_settle(struct vm *vm);

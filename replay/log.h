@@ -20,6 +20,7 @@
 #define REPRISE_REPLAY_LOG_H
 
 #include "core/boot.h"
+#include "core/chaos.h"
 #include "core/cpuid.h"
 #include "core/status.h"
 #include "core/types.h"
@@ -74,6 +75,7 @@ struct log_machine {
     u64 ram_bytes, rtc_start;
     bool debug_exit;
     bool reset_exits;      /* --reset exit: a reset of the guest ends the run */
+    struct chaos_config chaos;
     const char *cpu;       /* model by name, and what it was when the log was written */
     struct cpu_model model; /* name and summary NULL */
     const char *append;

@@ -32,13 +32,16 @@ static inline bool record_has_value(enum log_source s) { return s != LOG_CHECKPO
 static inline bool record_has_hash(enum log_source s) { return s == LOG_CHECKPOINT || s == LOG_END; }
 
 /* Fields of the machine's description: number, length, bytes; numbers are varints. A reader refuses a number it does
- * not know below FIELD_FREE, and passes over one from there on. */
+ * not know below FIELD_FREE, and passes over one from there on. So what is added to the machine gets a number below, and is
+ * written only where it is used: other logs stay readable by everybody. */
 enum field {
     FIELD_RAM = 1, FIELD_RTC, FIELD_DEBUG_EXIT, FIELD_RESET_EXITS, FIELD_REVISION, FIELD_CPU, FIELD_VENDOR, FIELD_BRAND,
     FIELD_SIGNATURE, FIELD_MAX_BASIC, FIELD_MAX_EXTENDED, FIELD_FEATURES_0, FIELD_FEATURES_1, FIELD_APPEND,
     FIELD_IMAGE, /* begins an image: its kind */
     FIELD_IMAGE_PATH, FIELD_IMAGE_TEXT, FIELD_IMAGE_SIZE, FIELD_IMAGE_HASH, FIELD_IMAGE_EMBEDDED,
     FIELD_END, /* the description is complete */
+    FIELD_CHAOS_SEED, FIELD_CHAOS_KINDS, /* only with chaos */
+    FIELD_KNOWN, /* numbers from here to FIELD_FREE belong to later versions */
     FIELD_FREE = 64, FIELD_PROGRAM = FIELD_FREE, FIELD_ENGINE, FIELD_HOST, FIELD_STARTED, FIELD_INTERVAL, FIELD_WALL,
 };
 

@@ -2,6 +2,7 @@
 #include "replay/log_format.h"
 
 static const char cut_off[] = "was written by something else than this program";
+static const char newer[] = "replay it with the version of Reprise that wrote it";
 
 static bool put_field(struct log_writer *w, enum field number, const void *data, size_t bytes)
 {
@@ -50,6 +51,8 @@ bool machine_put(struct log_writer *w, const struct log_machine *m)
               put_number(w, FIELD_RTC, m->rtc_start) && put_number(w, FIELD_DEBUG_EXIT, m->debug_exit) &&
               put_number(w, FIELD_RESET_EXITS, m->reset_exits) && put_model(w, m) &&
               put_text(w, FIELD_APPEND, m->append);
+    if (ok && m->chaos.kinds)
+        ok = put_number(w, FIELD_CHAOS_SEED, m->chaos.seed) && put_number(w, FIELD_CHAOS_KINDS, m->chaos.kinds);
     for (unsigned n = 0; ok && n < m->image_count; n++)
         ok = put_image(w, &m->images[n]);
     return ok && put_text(w, FIELD_PROGRAM, m->program) && put_text(w, FIELD_ENGINE, m->engine) &&
@@ -108,6 +111,8 @@ static bool take_machine_number(struct log_machine *m, const struct machine_fiel
     case FIELD_RTC: m->rtc_start = value; return true;
     case FIELD_DEBUG_EXIT: m->debug_exit = value; return value <= 1;
     case FIELD_RESET_EXITS: m->reset_exits = value; return value <= 1;
+    case FIELD_CHAOS_SEED: m->chaos.seed = value; return true;
+    case FIELD_CHAOS_KINDS: m->chaos.kinds = (u32)value; return value && value <= CHAOS_ALL;
     case FIELD_SIGNATURE: m->model.signature = (u32)value; return value <= UINT32_MAX;
     case FIELD_MAX_BASIC: m->model.max_basic = (u32)value; return value <= UINT32_MAX;
     case FIELD_MAX_EXTENDED: m->model.max_extended = (u32)value; return value <= UINT32_MAX;
@@ -179,13 +184,15 @@ static bool take_revision(const struct machine_field *f, struct log_error *why)
     if (take_number(f, UINT64_MAX, &revision) && revision == LOG_MACHINE_REVISION)
         return true;
     *why = (struct log_error){.what = "machine revision", .wanted = revision, .have = LOG_MACHINE_REVISION,
-                              .action = "replay it with the version of Reprise that wrote it"};
+                              .action = newer};
     return false;
 }
 
 bool machine_take_field(struct log_reader *r, const struct machine_field *f, struct log_error *why)
 {
     bool ok;
+    if (f->number >= FIELD_KNOWN && f->number < FIELD_FREE)
+        return refuse(why, "its machine has something that this version does not know", newer);
     switch (f->number) {
     case FIELD_REVISION: return take_revision(f, why);
     case FIELD_CPU: case FIELD_VENDOR: case FIELD_BRAND: case FIELD_APPEND: case FIELD_PROGRAM: case FIELD_ENGINE:
@@ -208,14 +215,14 @@ bool machine_take_field(struct log_reader *r, const struct machine_field *f, str
 static bool differs(struct log_error *why, const char *what, u64 wanted, u64 have)
 {
     *why = (struct log_error){.what = what, .wanted = wanted, .have = have,
-                              .action = "replay it with the version of Reprise that wrote it"};
+                              .action = newer};
     return wanted != have;
 }
 
 static bool text_differs(struct log_error *why, const char *what, const char *wanted, const char *have)
 {
     *why = (struct log_error){.what = what, .wanted_text = wanted, .have_text = have,
-                              .action = "replay it with the version of Reprise that wrote it"};
+                              .action = newer};
     size_t length = strlen(wanted);
     return length != strlen(have) || memcmp(wanted, have, length);
 }

@@ -9,6 +9,7 @@
 
 #include "replay/crc32c.h"
 #include "replay/log_for_tests.h"
+#include "replay/log_format.h"
 #include "sim/log_file.h"
 
 enum { EVENTS_MAX = 4000, KERNEL_BYTES = 3000 };
@@ -255,6 +256,31 @@ static void other_versions_are_refused_by_name(void **state)
     assert_string_equal(why.what, "is not a log of Reprise");
 }
 
+/* Chaos is in the description where there is some. A description that says more than this version knows is refused. */
+static void chaos_is_written_where_it_is(void **state)
+{
+    struct log_error why;
+    struct log_machine machine = memory_log_machine(false);
+    struct log_file f = memory_log_file(&file);
+    const u8 later[] = {FIELD_KNOWN, 1, 0};
+    (void)state;
+    for (u64 seed = 0; seed < 3; seed++) {
+        file.size = 0;
+        file.room = MEMORY_LOG_MAX;
+        machine.chaos = (struct chaos_config){.seed = seed << 40, .kinds = (u32)(seed + CHAOS_CLOCK)};
+        assert_int_equal(log_writer_open(&writer, &f, NULL, &machine), STATUS_OK);
+        assert_int_equal(open_log(&file, NULL, &why), STATUS_OK);
+        assert_int_equal(reader.machine.chaos.seed, machine.chaos.seed);
+        assert_int_equal(reader.machine.chaos.kinds, machine.chaos.kinds);
+        assert_true(log_machine_matches(&reader.machine, &why));
+    }
+    const struct machine_field field = {.number = FIELD_KNOWN, .data = later, .bytes = 1};
+    assert_false(machine_take_field(&reader, &field, &why));
+    assert_string_equal(why.what, "its machine has something that this version does not know");
+    const struct machine_field none = {.number = FIELD_CHAOS_KINDS, .data = (const u8[]){CHAOS_ALL + 1}, .bytes = 1};
+    assert_false(machine_take_field(&reader, &none, &why));
+}
+
 static void refused(void (*change)(struct log_machine *m), const char *what)
 {
     struct log_machine machine = memory_log_machine(false);
@@ -362,6 +388,7 @@ int main(void)
         cmocka_unit_test(chunks_cannot_be_exchanged),
         cmocka_unit_test(a_full_disk_ends_the_log),
         cmocka_unit_test(other_versions_are_refused_by_name),
+        cmocka_unit_test(chaos_is_written_where_it_is),
         cmocka_unit_test(other_machines_are_refused_by_name),
         cmocka_unit_test(places_can_be_returned_to),
         cmocka_unit_test(an_icount_can_be_looked_up),

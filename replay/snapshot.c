@@ -13,6 +13,7 @@ void machine_state_save(struct vm *vm, struct machine_state *to)
     }
     to->chipset = vm->chipset;
     to->clock = vm->clock;
+    to->chaos = vm->chaos;
     to->request = vm->request;
     to->exit_value = vm->exit_value;
 }
@@ -40,6 +41,7 @@ bool machine_state_valid(const struct machine_state *state)
         if (!cpu_valid(&state->cpu[n]))
             return false;
     return chipset_plausible(&state->chipset) && state->clock.skipped_ns <= TIME_MAX &&
+           chaos_valid(&state->chaos, &state->clock, state->cpu[0].icount) &&
            (unsigned)state->request <= REQUEST_DEBUG_EXIT;
 }
 
@@ -47,6 +49,7 @@ void machine_state_load(struct vm *vm, const struct machine_state *from)
 {
     vm->chipset = from->chipset;
     vm->clock = from->clock;
+    vm->chaos = from->chaos;
     vm->request = from->request;
     vm->exit_value = from->exit_value;
     for (unsigned n = 0; n < vm->vcpu_count; n++) {

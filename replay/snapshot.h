@@ -9,6 +9,7 @@ struct machine_state {
     struct cpu cpu[VCPU_MAX];
     struct chipset chipset;
     struct clock clock;
+    struct chaos chaos;
     enum device_request request; /* not answered yet */
     u32 exit_value;
 };

@@ -3,8 +3,8 @@
 #include "core/stops.h"
 #include "replay/input.h"
 
-/* Between two checkpoints on new ground, and between two questions whether to go on. */
-static const u64 spacing = 4000000, slice = 2000000;
+/* Between two questions whether to go on. */
+static const u64 slice = 2000000;
 /* Checkpoints nearer than this to each other save less than they cost. */
 static const u64 nearest = 8000;
 
@@ -78,6 +78,7 @@ static enum replay_stop run_to(struct timeline *t, u64 until)
 
 enum replay_stop timeline_run(struct timeline *t, u64 until)
 {
+    const u64 spacing = t->spacing ? t->spacing : TIMELINE_SPACING;
     while (here(t) < until) {
         int before = checkpoints_find(t->checkpoints, here(t));
         u64 next = checkpoints_icount(t->checkpoints, (unsigned)before) + spacing;

@@ -7,6 +7,8 @@
 #include "replay/checkpoint.h"
 #include "replay/replay.h"
 
+enum { TIMELINE_SPACING = 4000000 };
+
 struct timeline {
     struct replay *replay; /* borrowed, started; the machine at its first instruction */
     /* NULL, or: true ends what is being done with REPLAY_INTERRUPTED. Asked every few million instructions. */
@@ -14,6 +16,7 @@ struct timeline {
     /* NULL, or: `on` while the run passes where it has been before, and repeats its output. */
     void (*repeats)(void *context, bool on);
     void *context;
+    u64 spacing; /* instructions between two checkpoints on new ground; 0: TIMELINE_SPACING */
 
     struct checkpoints *checkpoints;
     u64 first;    /* icount of the first checkpoint: no way back beyond it */

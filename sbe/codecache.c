@@ -12,9 +12,10 @@ enum status codecache_create(struct vcpu *v)
         return STATUS_NO_MEMORY;
     s->frames = host_alloc(frame_count * sizeof *s->frames);
     s->frame_count = frame_count;
+    s->code_limit = v->vm->config.code_bytes ? (u32)v->vm->config.code_bytes : CACHE_CODE_BYTES;
     s->code.landing = codecache_landing;
     s->code.context = s;
-    enum status status = s->frames ? host_exec_alloc(CACHE_CODE_BYTES, &s->code) : STATUS_NO_MEMORY;
+    enum status status = s->frames ? host_exec_alloc(s->code_limit, &s->code) : STATUS_NO_MEMORY;
     if (status != STATUS_OK) {
         if (s->frames)
             host_free(s->frames, frame_count * sizeof *s->frames);
@@ -56,7 +57,7 @@ u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
 
 bool codecache_has_space(const struct sbe *s)
 {
-    return s->code_used + BLOCK_BYTES_MAX <= CACHE_CODE_BYTES && s->blocks_used + 2 <= CACHE_BLOCKS &&
+    return s->code_used + BLOCK_BYTES_MAX <= s->code_limit && s->blocks_used + 2 <= CACHE_BLOCKS &&
            s->sites_used + 2 * BLOCK_INSNS <= CACHE_SITES && s->links_used + 2 * BLOCK_INSNS <= CACHE_LINKS;
 }
 

@@ -13,7 +13,8 @@
 #include "sbe/insn.h"
 
 enum {
-    CACHE_CODE_BYTES = 16 << 20,
+    CACHE_CODE_BYTES = 16 << 20, /* unless vm_config.code_bytes says otherwise: at least CACHE_CODE_MIN */
+    CACHE_CODE_MIN = 1 << 20,
     CACHE_BLOCKS = 1 << 16,
     CACHE_SITES = 1 << 17,
     CACHE_LINKS = 1 << 17,
@@ -71,6 +72,7 @@ struct heat;
 
 struct sbe {
     struct host_exec code;
+    u32 code_limit; /* bytes */
     u32 code_used, code_start; /* blocks begin at code_start, behind the fixed stubs */
     u32 blocks_used, sites_used, links_used;
     /* Fixed stubs, by width of the guest's code: [0] 32 bits, [1] 64 bits. indirect_exit is what the tables of jumps

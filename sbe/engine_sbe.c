@@ -33,9 +33,10 @@ static enum status sbe_create(struct vcpu *v)
     if (status != STATUS_OK)
         return status;
     bool wide = model_has(v->vm->config.model, FEAT_LM);
-    status = memtable_create(v, wide, shadow_config_default.spaces);
+    const struct shadow_config config = shadow_config_of(v->vm);
+    status = memtable_create(v, wide, config.spaces);
     if (status == STATUS_OK)
-        status = tlb_use_shadow(v->vm, &shadow_config_default);
+        status = tlb_use_shadow(v->vm, &config);
     if (status == STATUS_OK)
         status = codecache_create(v);
     if (status != STATUS_OK) {

@@ -9,7 +9,8 @@ static enum status create(struct vcpu *v)
     enum status status = engine_interp.create(v);
     if (status != STATUS_OK)
         return status;
-    status = tlb_use_shadow(v->vm, &shadow_config_default);
+    const struct shadow_config config = shadow_config_of(v->vm);
+    status = tlb_use_shadow(v->vm, &config);
     if (status != STATUS_OK)
         engine_interp.destroy(v);
     return status;

@@ -31,7 +31,7 @@ u32 block_key(const struct vcpu *v)
     const u8 both = SEG_FLAT_READ | SEG_FLAT_WRITE;
     const struct cpu *c = &v->cpu;
     u32 key = (c->cpl == 3 ? KEY_USER : 0) | (c->cpl == 0 ? KEY_SYSTEM : 0) | unit_keys(v);
-    key |= c->cpl == 0 || !(c->cr4 & CR4_TSD) ? KEY_TSC : 0;
+    key |= !v->vm->clock.rate && (c->cpl == 0 || !(c->cr4 & CR4_TSD)) ? KEY_TSC : 0;
     key |= c->rflags & FLAG_DF ? KEY_DOWN : 0;
     if (v->mode == CODE_64)
         return key | KEY_WIDE;

@@ -52,7 +52,7 @@ static inline u64 counter_bias(bool wide) { return 1ull << (wide ? WIDE_SHIFT_RI
 /* 32-bit code: the same with any base: FS and GS */
 #define KEY_BASED(seg) (0x40u << (seg))
 #define KEY_SYSTEM 0x1000u /* CPL 0 */
-#define KEY_TSC 0x2000u    /* RDTSC is allowed: CR4.TSD, CPL */
+#define KEY_TSC 0x2000u    /* RDTSC is allowed (CR4.TSD, CPL), and an instruction takes a nanosecond */
 #define KEY_DOWN 0x4000u   /* RFLAGS.DF */
 #define KEY_NONE 0xffffffffu /* code that is not translated */
 

@@ -114,7 +114,7 @@ static void emit_exit(struct emitter *e, bool wide, unsigned argument, const voi
 u32 translate_fixed_stubs(struct vcpu *v)
 {
     struct sbe *s = v->sbe;
-    struct emitter e = {.at = s->code.rw, .end = s->code.rw + CACHE_CODE_BYTES};
+    struct emitter e = {.at = s->code.rw, .end = s->code.rw + s->code_limit};
     const s64 rx = s->code.rx - s->code.rw;
     for (unsigned wide = 0; wide < 2; wide++) {
         s->enter[wide] = e.at + rx;

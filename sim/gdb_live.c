@@ -117,12 +117,14 @@ static enum gdb_wish on_wish(void *context, enum gdb_wish wish)
     }
 }
 
-void gdb_live_prepare(struct gdb_live *l, struct vm *vm, struct recording *recording, u64 budget)
+void gdb_live_prepare(struct gdb_live *l, struct vm *vm, struct recording *recording,
+                      const struct run_options *options)
 {
     l->vm = vm;
     l->recording = recording;
     l->travel.session = &l->session;
-    l->travel.budget = budget;
+    l->travel.budget = options->checkpoint_memory;
+    l->travel.spacing = options->checkpoint_spacing;
     l->time = (struct gdb_time){.context = l, .seek = seek};
 }
 

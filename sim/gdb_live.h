@@ -16,9 +16,10 @@ struct gdb_live {
     struct replay_session session;
 };
 
-/* Before the server is opened with &l->time: what gdb will be able to do. `budget` bytes of checkpoints. *l is large:
+/* Before the server is opened with &l->time: what gdb will be able to do. Memory and distance of checkpoints are in `options`. *l is large:
  * not for a stack. */
-void gdb_live_prepare(struct gdb_live *l, struct vm *vm, struct recording *recording, u64 budget);
+void gdb_live_prepare(struct gdb_live *l, struct vm *vm, struct recording *recording,
+                      const struct run_options *options);
 /* Then: wishes for another time than the present are carried out here. */
 void gdb_live_attach(struct gdb_live *l, struct gdb_server *server);
 /* Before the server is closed. */

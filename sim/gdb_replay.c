@@ -21,11 +21,12 @@ static void serve(struct gdb_travel *t)
     }
 }
 
-int gdb_replay(struct replay_session *s, const char *where, u64 budget)
+int gdb_replay(struct replay_session *s, const char *where, const struct run_options *options)
 {
     static struct gdb_travel t;
     char message[GDB_MESSAGE_MAX];
-    t = (struct gdb_travel){.session = s, .budget = budget};
+    t = (struct gdb_travel){.session = s, .budget = options->checkpoint_memory,
+                            .spacing = options->checkpoint_spacing};
     const struct gdb_time time = {
         .context = &t, .seek = seek,
         .read_only = "a recorded run cannot be changed: `reprise replay LOG --to ICOUNT --go-live` goes on as a new one"};

@@ -92,6 +92,7 @@ int gdb_travel_start(struct gdb_travel *t, char message[GDB_MESSAGE_MAX])
     t->timeline.interrupted = interrupted;
     t->timeline.repeats = repeats;
     t->timeline.context = t;
+    t->timeline.spacing = t->spacing;
     enum status status = timeline_create(&t->timeline, t->budget);
     if (status == STATUS_OK)
         return 0;

@@ -54,18 +54,23 @@ static void put_detail(FILE *to, const struct log_event *e)
     }
 }
 
-static void put_event(FILE *to, const struct log_event *e)
+/* Chaos of the clock leaves virtual time to a replay. */
+static void put_event(FILE *to, const struct log_event *e, bool timed)
 {
-    fprintf(to, "%16" PRIu64 " %18.9f %-10s ", e->icount, (double)(e->icount + e->skipped_ns) / 1e9,
-            log_source_names[e->source]);
+    char when[32] = "-";
+    if (timed)
+        snprintf(when, sizeof when, "%.9f", (double)(e->icount + e->skipped_ns) / 1e9);
+    fprintf(to, "%16" PRIu64 " %18s %-10s ", e->icount, when, log_source_names[e->source]);
     put_detail(to, e);
     fputc('\n', to);
 }
 
-static void put_event_json(const struct log_event *e)
+static void put_event_json(const struct log_event *e, bool timed)
 {
-    printf("{\"icount\": %" PRIu64 ", \"virtual_ns\": %" PRIu64 ", \"source\": \"%s\"", e->icount,
-           e->icount + e->skipped_ns, log_source_names[e->source]);
+    printf("{\"icount\": %" PRIu64 ", ", e->icount);
+    if (timed)
+        printf("\"virtual_ns\": %" PRIu64 ", ", e->icount + e->skipped_ns);
+    printf("\"source\": \"%s\"", log_source_names[e->source]);
     printf(", \"unit\": %u, \"value\": %" PRIu64, e->unit, e->value);
     if (e->source == LOG_CHECKPOINT || e->source == LOG_END)
         printf(", \"state_hash\": \"%016" PRIx64 "\"", e->hash);
@@ -75,15 +80,16 @@ static void put_event_json(const struct log_event *e)
 static void list_events(struct replay_session *s, const struct log_options *o)
 {
     struct log_event e;
+    const bool timed = !(s->reader->machine.chaos.kinds & CHAOS_CLOCK);
     if (o->from)
         log_seek_icount(s->reader, o->from);
     while (log_next(s->reader, &e) && (!o->to || e.icount <= o->to)) {
         if (e.icount < o->from || (o->source && strcmp(o->source, log_source_names[e.source])))
             continue;
         if (o->json)
-            put_event_json(&e);
+            put_event_json(&e, timed);
         else
-            put_event(stdout, &e);
+            put_event(stdout, &e, timed);
     }
 }
 
@@ -207,7 +213,7 @@ static int report_difference(struct replay_session s[2], const bool have[2], con
     for (unsigned n = 0; n < 2; n++) {
         printf("%s: ", s[n].path);
         if (have[n])
-            put_event(stdout, &e[n]);
+            put_event(stdout, &e[n], !(s[n].reader->machine.chaos.kinds & CHAOS_CLOCK));
         else
             printf("ends\n");
     }

@@ -1,6 +1,7 @@
 /* The verb `info`. */
 #include "sim/log_verbs.h"
 
+#include "sim/chaos_option.h"
 #include "sim/complain.h"
 #include "sim/exit_code.h"
 #include "sim/help.h"
@@ -96,6 +97,14 @@ static void show_log(const struct totals *t)
         printf("%-12s%016" PRIx64 " at instruction %" PRIu64 "\n", "last hash", t->last_hash, t->hash_icount);
 }
 
+static void show_options(const struct log_machine *m)
+{
+    char chaos[CHAOS_TEXT_MAX];
+    chaos_text(&m->chaos, chaos);
+    printf("\n%-12s%s%s%s%s\n", "options", m->debug_exit ? "--debug-exit " : "", m->reset_exits ? "--reset exit " : "",
+           *chaos ? "--chaos " : "", chaos);
+}
+
 static void show(const struct replay_session *s, const struct totals *t)
 {
     const struct log_machine *m = &s->reader->machine;
@@ -115,9 +124,11 @@ static void show(const struct replay_session *s, const struct totals *t)
     show_images(m);
     printf("%-12s", "append");
     text_put(stdout, m->append);
-    printf("\n%-12s%s%s\n", "options", m->debug_exit ? "--debug-exit " : "", m->reset_exits ? "--reset exit" : "");
-    printf("%-12s%" PRIu64 " instructions, %.6f virtual seconds, %s\n", "run", t->last.icount, virtual_seconds(t),
-           condition(t));
+    show_options(m);
+    printf("%-12s%" PRIu64 " instructions, ", "run", t->last.icount);
+    if (!(m->chaos.kinds & CHAOS_CLOCK)) /* else only a replay knows */
+        printf("%.6f virtual seconds, ", virtual_seconds(t));
+    printf("%s\n", condition(t));
     show_log(t);
 }
 
@@ -140,6 +151,7 @@ static void show_json_images(const struct log_machine *m)
 static void show_json(const struct replay_session *s, const struct totals *t)
 {
     const struct log_machine *m = &s->reader->machine;
+    char chaos[CHAOS_TEXT_MAX];
     const struct {
         const char *key, *value;
     } texts[] = {{"path", s->path}, {"program", m->program}, {"engine", m->engine}, {"host", m->host}, {"cpu", m->cpu},
@@ -155,8 +167,11 @@ static void show_json(const struct replay_session *s, const struct totals *t)
     printf("  \"debug_exit\": %s,\n  \"reset_exits\": %s,\n  \"clock\": \"%s\",\n", m->debug_exit ? "true" : "false",
            m->reset_exits ? "true" : "false", m->wall ? "wall" : "virtual");
     show_json_images(m);
-    printf("  \"instructions\": %" PRIu64 ",\n  \"virtual_seconds\": %.9f,\n  \"end\": \"%s\",\n", t->last.icount,
-           virtual_seconds(t), condition(t));
+    chaos_text(&m->chaos, chaos);
+    printf("  \"chaos\": \"%s\",\n  \"instructions\": %" PRIu64 ",\n", chaos, t->last.icount);
+    if (!(m->chaos.kinds & CHAOS_CLOCK))
+        printf("  \"virtual_seconds\": %.9f,\n", virtual_seconds(t));
+    printf("  \"end\": \"%s\",\n", condition(t));
     printf("  \"complete\": %s,\n  \"log_bytes\": %" PRIu64 ",\n  \"events\": {",
            t->tail == LOG_TAIL_COMPLETE ? "true" : "false", t->file_bytes);
     for (unsigned n = 0; n < LOG_SOURCES; n++)

@@ -14,7 +14,9 @@ struct vm_config machine_config(const struct run_options *o)
         .engine = engine_find(o->engine),
         .debug_exit = o->debug_exit,
         .rtc_start = o->rtc,
-        .chaos = o->chaos ? 1 : 0,
+        .chaos = o->chaos,
+        .shadow_bytes = o->shadow_memory,
+        .code_bytes = o->code_cache,
     };
 }
 

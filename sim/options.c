@@ -1,6 +1,7 @@
 #include "sim/options.h"
 
 #include "core/cpuid.h"
+#include "sim/chaos_option.h"
 #include "sim/engines.h"
 
 #include <ctype.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *choice_chaos(unsigned n) { return n == 0 ? "tlb" : NULL; }
 static const char *choice_engine(unsigned n) { return engine_at(n) ? engine_at(n)->name : NULL; }
 static const char *choice_cpu(unsigned n) { return n < cpu_model_count ? cpu_models[n].name : NULL; }
 static const char *choice_reset(unsigned n) { return n == 0 ? "reload" : n == 1 ? "exit" : NULL; }
@@ -31,6 +31,12 @@ const struct option run_options_table[] = {
      "Processor model that the guest sees; `reprise list` shows them.", choice_cpu},
     {"engine", 0, OPTION_CHOICE, FIELD(engine), "ENGINE", ENGINE_DEFAULT, "The machine",
      "What executes guest code; `reprise list` shows them.", choice_engine},
+    {"shadow-memory", 0, OPTION_SIZE, FIELD(shadow_memory), "SIZE", "16M", "The machine",
+     "Most that shadow page tables may take, 1M to 1G; beyond it, tables that were not used for long go. The guest cannot "
+     "tell. Of engines that have them.", NULL},
+    {"code-cache", 0, OPTION_SIZE, FIELD(code_cache), "SIZE", "16M", "The machine",
+     "Most that translated code may take, 1M to 256M; beyond it, translation begins anew. The guest cannot tell. Of "
+     "engines that translate.", NULL},
     {"rtc", 0, OPTION_NUMBER, FIELD(rtc), "SECONDS", "1735689600", "The machine",
      "Time of the real-time clock at power-up, in seconds since 1970 (UTC). Never the host's own time, so that runs "
      "repeat; for that say --rtc $(date +%s).", NULL},
@@ -84,10 +90,16 @@ const struct option run_options_table[] = {
      "a 32-bit program, `set architecture i386:x86-64` comes first: the target is described as 64-bit in every mode.",
      NULL},
     {"checkpoint-memory", 0, OPTION_SIZE, FIELD(checkpoint_memory), "SIZE", "512M", "Debugging",
-     "With --gdb: memory for checkpoints, which make going back fast.", NULL},
-    {"chaos", 0, OPTION_CHOICE, FIELD(chaos), "tlb", NULL, "Debugging",
-     "Disturb our own workings at random, as the guest must not notice: `tlb` throws shadow page tables away (engines "
-     "that have them).", choice_chaos},
+     "With --gdb: memory for checkpoints, which make going back fast. When it is used up, those go that are missed least.",
+     NULL},
+    {"checkpoint-spacing", 0, OPTION_COUNT, FIELD(checkpoint_spacing), "N", "4M", "Debugging",
+     "With --gdb: instructions between two checkpoints where the guest has not been before. Fewer make the first step "
+     "back from a new place faster, and the way there slower.", NULL},
+    {"chaos", 0, OPTION_CHAOS, FIELD(chaos), "SEED[,KIND...]", NULL, "Debugging",
+     "Do otherwise what real hardware may do otherwise, as the seed says, so that rare bugs of the guest appear. Kinds, all "
+     "unless some are named: `irq`, interrupts wait for up to 2048 instructions; `clock`, virtual time runs at half "
+     "to four times its rate, and jumps by up to 4 microseconds; `tlb`, shadow page tables are thrown away, which no "
+     "guest must notice (engines that have them). The log says it all, so a replay needs no option.", NULL},
 };
 const unsigned run_options_count = ARRAY_LEN(run_options_table);
 
@@ -262,6 +274,9 @@ static bool store(const struct option *o, const char *value, void *results, char
                bad_value(o, value, "a time in seconds greater than 0; write for example 30 or 0.5", message);
     case OPTION_NUMBER:
         return parse_scaled(value, 1000, field) || bad_value(o, value, "a whole number", message);
+    case OPTION_CHAOS:
+        return chaos_parse(value, field) ||
+               bad_value(o, value, "a seed and kinds; write for example 7 or 7,irq,clock,tlb", message);
     case OPTION_CHOICE:
         return store_choice(o, value, field, message);
     }
@@ -387,6 +402,18 @@ static bool check_outputs(const struct run_options *o, char *message)
     return true;
 }
 
+static bool check_pools(const struct run_options *o, char *message)
+{
+    const u64 mib = 1 << 20;
+    if (o->shadow_memory < mib || o->shadow_memory > 1024 * mib)
+        snprintf(message, MESSAGE_MAX, "--shadow-memory: from 1M to 1G is possible; write for example 32M");
+    else if (o->code_cache < mib || o->code_cache > 256 * mib)
+        snprintf(message, MESSAGE_MAX, "--code-cache: from 1M to 256M is possible; write for example 32M");
+    else
+        return true;
+    return false;
+}
+
 bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
 {
     if (o->record && o->no_record) {
@@ -421,5 +448,5 @@ bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
         snprintf(message, MESSAGE_MAX, "--memory: more than the 512G that this machine model takes; give less");
         return false;
     }
-    return check_outputs(o, message);
+    return check_pools(o, message) && check_outputs(o, message);
 }

@@ -3,6 +3,7 @@
 #define REPRISE_SIM_OPTIONS_H
 
 #include "core/boot.h"
+#include "core/chaos.h"
 #include "core/types.h"
 
 enum option_kind {
@@ -15,6 +16,7 @@ enum option_kind {
     OPTION_SECONDS, /* u64 nanoseconds from a decimal fraction, not 0 */
     OPTION_NUMBER,  /* u64 */
     OPTION_CHOICE,  /* const char *, one of option.choice(0...) */
+    OPTION_CHAOS,   /* struct chaos_config: sim/chaos_option.h */
 };
 
 struct option_list {
@@ -31,12 +33,14 @@ struct run_options {
     u64 rtc;
     const char *serial, *debug_console, *clock, *reset;
     bool debug_exit;
-    const char *chaos;
+    struct chaos_config chaos;
     u64 max_insns; /* 0: no limit */
     u64 timeout;   /* nanoseconds; 0: no limit */
     const char *stats, *trace, *gdb;
     const char *snapshot_to, *restore;
+    u64 shadow_memory, code_cache; /* bytes */
     u64 checkpoint_memory; /* bytes */
+    u64 checkpoint_spacing; /* instructions */
     u64 at; /* icount of the snapshot; 0: when the run ends */
     const char *record;
     bool no_record, embed;

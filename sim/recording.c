@@ -67,6 +67,7 @@ static void describe_machine(const struct recording *r, struct log_machine *m)
         .ram_bytes = c->ram_bytes,
         .rtc_start = c->rtc_start,
         .debug_exit = c->debug_exit,
+        .chaos = c->chaos,
         .reset_exits = !strcmp(r->options->reset, "exit"),
         .cpu = c->model->name,
         .model = *c->model,

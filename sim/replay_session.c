@@ -77,7 +77,7 @@ int session_create(struct replay_session *s, const struct engine *engine)
         return complain(EXIT_USAGE, message);
     }
     const struct vm_config config = {.ram_bytes = m->ram_bytes, .model = cpu_model_find(m->cpu), .engine = engine,
-                                     .debug_exit = m->debug_exit, .rtc_start = m->rtc_start};
+                                     .debug_exit = m->debug_exit, .rtc_start = m->rtc_start, .chaos = m->chaos};
     int code = machine_create(&s->vm, &config);
     if (code)
         return code;

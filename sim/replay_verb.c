@@ -54,7 +54,8 @@ const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
 /* Options of `run` that describe the machine come from the log. */
 static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit", "reset",
-                                      "restore", "at", "embed", NULL};
+                                      "restore", "at", "embed", "chaos", "shadow-memory",
+                                      "code-cache", NULL};
 /* Those of a run that goes live. */
 static const char *const live_only = "--record, --no-record, --clock and --max-insns";
 
@@ -301,7 +302,7 @@ static int execute(struct replaying *r)
     if (r->options.run.timeout && host_start_timer(r->options.run.timeout) != STATUS_OK)
         return complain(EXIT_HOST, "--timeout: the host gives no timer; run without it");
     if (r->options.run.gdb && !r->options.go_live)
-        return gdb_replay(s, r->options.run.gdb, r->options.run.checkpoint_memory);
+        return gdb_replay(s, r->options.run.gdb, &r->options.run);
     progress_start(&r->progress, "replaying", r->options.to ? r->options.to : session_length(s));
     u64 begin = host_nanoseconds();
     enum replay_stop stop = run(r);

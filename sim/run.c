@@ -231,7 +231,7 @@ static int gdb_start(struct run *run)
     char message[GDB_MESSAGE_MAX];
     if (!run->options.gdb)
         return 0;
-    gdb_live_prepare(&run->gdb_live, run->vm, &run->recording, run->options.checkpoint_memory);
+    gdb_live_prepare(&run->gdb_live, run->vm, &run->recording, &run->options);
     if (!gdb_server_open(run->options.gdb, run->vm, &run->gdb_live.time, &run->gdb, message))
         return complain(EXIT_USAGE, message);
     gdb_live_attach(&run->gdb_live, run->gdb);
@@ -321,8 +321,12 @@ static bool power_on(struct run *run, char *message)
     struct boot_report report;
     if (run->options.kernel && !images_from_options(run->images, &run->options, message))
         return false;
+    if (run->restored && !snapshot_load(run->restored, run->vm, message))
+        return false;
+    if (run->restored && run->options.chaos.kinds)
+        chaos_start(run->vm); /* another seed than the snapshot's, from here on */
     if (run->restored)
-        return snapshot_load(run->restored, run->vm, message);
+        return true;
     recording_prepare(&run->recording, &run->options, run->vm, run->images);
     run->recording.wall = run->wall.on;
     return images_boot_set(run->vm, run->images, &report, message);
@@ -398,6 +402,10 @@ int verb_run(int argc, char **argv)
     if (the_run.options.restore && !snapshot_open(the_run.options.restore, &the_run.restored, &config, message))
         return complain(EXIT_USAGE, message);
     config.engine = engine;
+    config.shadow_bytes = the_run.options.shadow_memory;
+    config.code_bytes = the_run.options.code_cache;
+    if (the_run.options.chaos.kinds)
+        config.chaos = the_run.options.chaos;
     int code = machine_create(&the_run.vm, &config);
     if (!code)
         code = execute(&the_run, started);

@@ -27,11 +27,11 @@ _Static_assert(sizeof(struct snapshot_start) == 24, "the file's first bytes");
 
 /* All that must agree before the state can mean the same. */
 struct snapshot_header {
-    u64 ram_bytes, rtc_start;
-    u32 debug_exit, vcpus, revision, cpu_bytes, chipset_bytes, state_bytes;
+    u64 ram_bytes, rtc_start, chaos_seed;
+    u32 chaos_kinds, zero, debug_exit, vcpus, revision, cpu_bytes, chipset_bytes, state_bytes;
     char model[MODEL_BYTES];
 };
-_Static_assert(sizeof(struct snapshot_header) == 72, "no padding goes into the file");
+_Static_assert(sizeof(struct snapshot_header) == 88, "no padding goes into the file");
 
 static bool refuse(char *message, const char *name, const char *what, const char *action)
 {
@@ -96,6 +96,7 @@ static struct snapshot_header header_of(const struct vm *vm)
 {
     struct snapshot_header h = {
         .ram_bytes = vm->config.ram_bytes, .rtc_start = vm->config.rtc_start, .debug_exit = vm->config.debug_exit,
+        .chaos_seed = vm->config.chaos.seed, .chaos_kinds = vm->config.chaos.kinds,
         .vcpus = vm->vcpu_count, .revision = LOG_MACHINE_REVISION, .cpu_bytes = sizeof(struct cpu),
         .chipset_bytes = sizeof(struct chipset), .state_bytes = sizeof(struct machine_state)};
     snprintf(h.model, sizeof h.model, "%s", vm->config.model->name);
@@ -209,7 +210,10 @@ static bool check_header(struct snapshot *s, struct vm_config *config, char *mes
         return refuse(message, s->name, "this build has no such processor model", "use the version that took it");
     if (!h->ram_bytes || h->ram_bytes % (1 << 20) || h->ram_bytes > 512ull << 30)
         return refuse(message, s->name, "no machine has that much memory", "take it again");
+    if (h->chaos_kinds > CHAOS_ALL)
+        return refuse(message, s->name, "this build has no such chaos", "use the version that took it");
     *config = (struct vm_config){
+        .chaos = {.seed = h->chaos_seed, .kinds = h->chaos_kinds},
         .ram_bytes = h->ram_bytes, .rtc_start = h->rtc_start, .debug_exit = h->debug_exit, .model = model};
     return true;
 }

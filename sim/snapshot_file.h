@@ -11,7 +11,7 @@
 
 #include "core/vm.h"
 
-enum { SNAPSHOT_MESSAGE_MAX = 400, SNAPSHOT_VERSION = 1 };
+enum { SNAPSHOT_MESSAGE_MAX = 400, SNAPSHOT_VERSION = 2 };
 
 /* Writes the machine as it stands, between two calls of vm_run(). The file appears under its name only when it is
  * complete. False with one line in `message` otherwise. */

@@ -44,8 +44,8 @@ bool state_same(const struct vm *a, const struct vm *b)
     for (unsigned n = 0; n < a->vcpu_count; n++)
         if (!cpu_same(&a->vcpu[n]->cpu, &b->vcpu[n]->cpu))
             return false;
-    return !memcmp(&a->chipset, &b->chipset, sizeof a->chipset) && a->clock.skipped_ns == b->clock.skipped_ns &&
-           a->request == b->request && a->exit_value == b->exit_value;
+    return !memcmp(&a->chipset, &b->chipset, sizeof a->chipset) && clock_same(&a->clock, &b->clock) &&
+           !memcmp(&a->chaos, &b->chaos, sizeof a->chaos) && a->request == b->request && a->exit_value == b->exit_value;
 }
 
 struct list {
@@ -108,6 +108,12 @@ unsigned state_differences(const struct vm *a, const struct vm *b, struct state_
         add_cpu(&l, &a->vcpu[n]->cpu, &b->vcpu[n]->cpu);
     add_devices(&l, &a->chipset, &b->chipset);
     add(&l, "clock.skipped", &a->clock.skipped_ns, &b->clock.skipped_ns, sizeof a->clock.skipped_ns);
+    add(&l, "clock.rate", &a->clock.rate, &b->clock.rate, sizeof a->clock.rate);
+    if (!clock_same(&a->clock, &b->clock)) {
+        add(&l, "clock.from_icount", &a->clock.from_icount, &b->clock.from_icount, sizeof a->clock.from_icount);
+        add(&l, "clock.from_ns", &a->clock.from_ns, &b->clock.from_ns, sizeof a->clock.from_ns);
+    }
+    add(&l, "chaos", &a->chaos, &b->chaos, sizeof a->chaos);
     add(&l, "request", &a->request, &b->request, sizeof a->request);
     add(&l, "exit_value", &a->exit_value, &b->exit_value, sizeof a->exit_value);
     return l.count;

@@ -49,6 +49,9 @@ static void every_device(void **state)
     struct vm *a = machine(), *b = machine();
     check_bytes(a, b, (u8 *)&b->chipset, sizeof b->chipset);
     check_bytes(a, b, (u8 *)&b->clock, sizeof b->clock);
+    check_bytes(a, b, (u8 *)&b->chaos, sizeof b->chaos);
+    a->clock.rate = b->clock.rate = CLOCK_RATE_ONE;
+    check_bytes(a, b, (u8 *)&b->clock, sizeof b->clock);
     vm_destroy(a);
     vm_destroy(b);
 }

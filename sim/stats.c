@@ -63,7 +63,8 @@ static void put_shadow(FILE *to, const struct vm *vm)
     } rows[] = {
         {"misses", s->misses},       {"fills", s->fills},           {"uncached", s->uncached},
         {"traced_writes", s->traced_writes}, {"dropped_pages", s->dropped_pages}, {"evictions", s->evictions},
-        {"spaces", s->spaces},
+        {"spaces", s->spaces},       {"shadow_tables_bytes", shadow_bytes_used(vm)},
+        {"shadow_tables_limit", shadow_bytes_max(vm)},
     };
     fprintf(to, "  \"shadow\": {");
     for (size_t n = 0; n < ARRAY_LEN(rows); n++)
@@ -85,7 +86,7 @@ static void put_translator(FILE *to, const struct vm *vm)
     } rows[] = {
         {"translations", vm->stats.translations}, {"callouts", vm->stats.callouts},
         {"interpreted", vm->stats.interpreted},   {"code_cache_bytes", s->code_used},
-        {"code_records_bytes", records},
+        {"code_records_bytes", records},          {"code_cache_limit", s->code_limit},
     };
     fprintf(to, "  \"translator\": {");
     for (size_t n = 0; n < ARRAY_LEN(rows); n++)

@@ -25,7 +25,9 @@ static enum status create_one(struct vm **vm, const struct engine *engine, const
         .engine = engine,
         .debug_exit = o->debug_exit,
         .rtc_start = o->rtc,
-        .chaos = o->chaos ? 1 : 0,
+        .chaos = o->chaos,
+        .shadow_bytes = o->shadow_memory,
+        .code_bytes = o->code_cache,
     };
     return vm_create(vm, &config);
 }

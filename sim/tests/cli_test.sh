@@ -57,6 +57,10 @@ test_usage() {
     refused 'did you mean `reprise run`' rnu
     refused 'no verb' --kernel exit5
     refused 'nothing to boot' run
+    refused 'a seed and kinds' run --kernel exit5 --chaos 1,irqs
+    refused 'from 1M to 1G' run --kernel exit5 --shadow-memory 512K
+    refused 'from 1M to 256M' run --kernel exit5 --code-cache 1G
+    refused 'unknown option' replay exit5 --chaos 1
     refused 'did you mean --kernel' run --kernle exit5
     refused 'did you mean --kernel exit5' run exit5
     refused 'unknown option --xyzzy' run --xyzzy
@@ -176,6 +180,9 @@ test_outputs() {
 }
 
 test_stats() {
+    run 11 run --kernel exit5 --debug-exit --stats pools.txt --engine sbe --shadow-memory 2M --code-cache 1M
+    grep -q '"shadow_tables_limit": 2097152' pools.txt || fail '--shadow-memory does not show'
+    grep -q '"code_cache_limit": 1048576' pools.txt || fail '--code-cache does not show'
     run 11 run --kernel exit5 --debug-exit --stats s.json
     local key
     for key in instructions exits exceptions virtual_seconds host_seconds mips peak_memory_bytes state_hash stop \

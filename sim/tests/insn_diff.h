@@ -7,8 +7,8 @@
 #ifndef REPRISE_SIM_TESTS_INSN_DIFF_H
 #define REPRISE_SIM_TESTS_INSN_DIFF_H
 
+#include "core/random.h"
 #include "core/x86.h"
-#include "fuzz/random.h"
 #include "sbe/insn.h"
 
 enum {

@@ -1,6 +1,7 @@
-/* SplitMix64, for generators of tests: the same seed gives the same programs and cases on every host. */
-#ifndef REPRISE_FUZZ_RANDOM_H
-#define REPRISE_FUZZ_RANDOM_H
+/* SplitMix64: a stream of numbers that is a function of its seed, the same on every host. Never a source of secrets, and
+ * never of anything that a guest sees unless its seed is in the log (core/chaos.h). */
+#ifndef REPRISE_CORE_RANDOM_H
+#define REPRISE_CORE_RANDOM_H
 
 #include "core/types.h"
 
