@@ -26,6 +26,7 @@ static const struct {
     {"trace", trace_options_table, &trace_options_count},
     {"who-wrote", who_wrote_options_table, &who_wrote_options_count},
     {"core", core_options_table, &core_options_count},
+    {"timeline", timeline_options_table, &timeline_options_count},
     {"diff", diff_options_table, &diff_options_count},
     {"verify", verify_options_table, &verify_options_count},
 };

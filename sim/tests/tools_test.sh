@@ -178,6 +178,61 @@ test_core() {
     refusals core -o x.core
 }
 
+test_timeline() {
+    command -v python3 >/dev/null || { echo "SKIP: python3 is not installed"; exit 77; }
+    suite_log pic
+    make_log
+    local axis engine
+    for axis in time instructions; do
+        for engine in interp sbe; do
+            code 0 "$reprise" timeline pic.log --json --axis $axis --width 37 --engine $engine
+            mv out $engine.json
+        done
+        code 0 "$reprise" trace pic.log --only exceptions,interrupts --json
+        mv out events
+        python3 - $axis <<'PY' || fail "the numbers by $axis are wrong"
+import json, sys
+a, b = json.load(open("interp.json")), json.load(open("sbe.json"))
+events = [json.loads(line) for line in open("events")]
+assert a["slices"] == 37 and all(len(a[k]) == 37 for k in ("instructions", "idle_ns", "port_accesses", "console_bytes"))
+assert sum(a["instructions"]) == a["total_instructions"] > 0
+assert sum(a["instructions"]) + sum(a["idle_ns"]) == a["virtual_ns"]
+for kind, key in (("interrupt", "interrupts"), ("exception", "exceptions")):
+    for vector in range(32 if key == "exceptions" else 256):
+        wanted = [0] * 37
+        for e in events:
+            if e["kind"] == kind and e["vector"] == vector:
+                at = e["icount"] if sys.argv[1] == "instructions" else e["virtual_ns"]
+                wanted[min(at * 37 // a["span"], 36)] += 1
+        assert a[key].get(str(vector), [0] * 37) == wanted, (key, vector)
+assert any(a["interrupts"].values())
+if sys.argv[1] == "time":  # an instruction takes a nanosecond, and a slice is no longer than it is
+    assert all(i + j <= a["span"] // 37 + 2 for i, j in zip(a["instructions"], a["idle_ns"]))
+for key in a:
+    assert key == "interpreter_calls" or a[key] == b[key], key
+PY
+    done
+    code 0 "$reprise" timeline writes.log --width 60
+    has '^executing .*█'
+    has '^ +a .* s  hi$'
+    code 0 "$reprise" timeline writes.log -o picture.svg --width 640
+    python3 -c 'import xml.dom.minidom as x; d = x.parse("picture.svg"); assert any(t.firstChild and t.firstChild.data == "hi"
+        for t in d.getElementsByTagName("text"))' || fail 'the picture is not SVG, or lacks the line'
+    # What a guest prints must not become markup, nor steer a terminal: <&ESC[2J"> and a newline.
+    { bytes '02b0ad1b 03000100 fb4f51e4 00001000 00001000 00000000 00000000 20001000 66baf803'
+      for c in 3c 26 1b 5b 32 4a 22 3e 0a; do bytes "b0$c ee"; done; bytes 'b000 e6f4 f4'; } >markup
+    code 1 "$reprise" run --kernel markup --debug-exit --record markup.log -m 16M </dev/null
+    code 0 "$reprise" timeline markup.log -o markup.svg
+    python3 -c 'import xml.dom.minidom as x; d = x.parse("markup.svg"); assert any(t.firstChild and t.firstChild.data == "<&\">"
+        for t in d.getElementsByTagName("text"))' || fail 'output of the guest is not shown as text'
+    code 0 "$reprise" timeline markup.log
+    ! grep -q "$(printf '\033')" out || fail 'an escape sequence of the guest reaches the terminal'
+    code 2 "$reprise" timeline writes.log --width 20; says 'give 38 to'
+    code 2 "$reprise" timeline writes.log -o nowhere/picture.svg; says 'No such file'
+    code 8 "$reprise" timeline writes.log -o /dev/full; says 'make room'
+    refusals timeline
+}
+
 "test_$group"
 [ $failures -eq 0 ] && echo "$group: all promises kept"
 exit $((failures > 0))
