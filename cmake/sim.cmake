@@ -18,7 +18,7 @@ endif()
 # Logs: compression, and the names of images by content.
 find_library(ZSTD zstd REQUIRED)
 find_library(GCRYPT gcrypt REQUIRED)
-target_link_libraries(sim_host PUBLIC ${ZSTD} ${GCRYPT})
+target_link_libraries(sim_host PUBLIC ${ZSTD} ${GCRYPT} m)
 target_compile_definitions(sim_host PRIVATE _GNU_SOURCE REPRISE_FPU_VOLATILE=$<IF:$<BOOL:${SANITIZE}>,1,0>)
 add_dependencies(sim_host isa_index)
 

@@ -84,6 +84,22 @@ static void kick_all(struct vm *vm)
         vcpu_kick(vm->vcpu[n]);
 }
 
+void phys_watch_writes(struct vm *vm, gpa_t at, bool on)
+{
+    u64 offset = physmem_offset(&vm->memory, at);
+    if (offset != UINT64_MAX && on)
+        watch(vm, offset, FRAME_TRACED);
+    else if (offset != UINT64_MAX)
+        vm->memory.frames[offset >> PAGE_SHIFT].flags &= ~FRAME_TRACED;
+}
+
+static void trace_frame(struct vm *vm, enum trace_kind kind, u64 at, const u8 *bytes, unsigned size)
+{
+    if (physmem_frame(&vm->memory, gpa(at))->flags & FRAME_TRACED)
+        trace_emit(vm, &(struct trace_event){
+                           .kind = kind, .size = (u8)size, .physical = at, .bytes = bytes});
+}
+
 /* Bytes of a frame with code have changed: decoded instructions of their lines die. */
 static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigned size)
 {
@@ -124,6 +140,8 @@ void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
         return;
     }
     struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
+    if (__builtin_expect(vm->tracer != NULL, 0))
+        trace_frame(vm, TRACE_FRAME_MARK, entry.raw, &low_byte, 1);
     *physmem_host(&vm->memory, offset) = low_byte;
     vm->memory.written[offset >> PAGE_SHIFT] = vm->memory.epoch;
     code_written(vm, frame, offset, 1);
@@ -167,6 +185,8 @@ static void page_write(struct vm *vm, u64 at, const u8 *from, unsigned size)
 {
     u64 offset = physmem_offset(&vm->memory, gpa(at));
     if (offset != UINT64_MAX) {
+        if (__builtin_expect(vm->tracer != NULL, 0))
+            trace_frame(vm, TRACE_FRAME_WRITE, at, from, size);
         memcpy(physmem_host(&vm->memory, offset), from, size);
         ram_written(vm, offset, size);
         return;
@@ -216,6 +236,8 @@ static void memtable_remember(struct vcpu *v, u64 linear, enum tlb_rights rights
     memtable_fill(v->memtable, linear, rights, kind, host);
 }
 
+static bool traces_memory(const struct vm *vm) { return vm->tracer && vm->tracer->mask & TRACE_MEMORY; }
+
 /* Remembers a translation, for what it proves: reads, writes (if D is set), or fetches. */
 static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk, enum access access,
                      enum tlb_rights rights)
@@ -225,6 +247,8 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
     if (offset == UINT64_MAX || !walk->cacheable || rights == TLB_USER_ALIGNED || debug_data_armed(&v->cpu))
         return;
     if (vm->stops && access != ACCESS_FETCH && stops_data_in_page(vm->stops, linear))
+        return;
+    if (traces_memory(vm) && access != ACCESS_FETCH)
         return;
     if (v->memtable && memtable_full(v->memtable))
         tlb_forget(v);
@@ -283,6 +307,7 @@ static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_r
 
 /* An access split at the page boundary: one or two pieces, each within a page. */
 struct pieces {
+    u64 linear;
     unsigned first; /* bytes in the first page */
     u64 physical[2];
 };
@@ -307,6 +332,7 @@ static bool translate_pieces(struct vcpu *v, u64 linear, unsigned size, enum acc
         fault_error(v, VEC_AC, 0);
         return false;
     }
+    p->linear = linear;
     p->first = page_part(linear, size);
     if (!translate(v, linear, access, rights, &p->physical[0]))
         return false;
@@ -319,22 +345,46 @@ static bool translate_pieces(struct vcpu *v, u64 linear, unsigned size, enum acc
     return true;
 }
 
+/* Tells a tracer of a piece of an access that lies in RAM; ports and MMIO have events of their own. */
+static void trace_piece(struct vm *vm, enum trace_kind kind, u64 linear, u64 physical, const u8 *bytes, unsigned size)
+{
+    if (physmem_offset(&vm->memory, gpa(physical)) != UINT64_MAX)
+        trace_emit(vm, &(struct trace_event){.kind = kind, .size = (u8)size, .address = linear, .physical = physical,
+                                             .bytes = bytes});
+}
+
+static void trace_pieces(struct vcpu *v, enum trace_kind kind, const struct pieces *p, const u8 *bytes, unsigned size)
+{
+    trace_piece(v->vm, kind, p->linear, p->physical[0], bytes, p->first);
+    if (p->first < size)
+        trace_piece(v->vm, kind, linear_add(v, p->linear, p->first), p->physical[1], bytes + p->first, size - p->first);
+}
+
+static void read_pieces(struct vcpu *v, const struct pieces *p, u8 *to, unsigned size)
+{
+    page_read(v->vm, p->physical[0], to, p->first);
+    if (p->first < size)
+        page_read(v->vm, p->physical[1], to + p->first, size - p->first);
+    if (__builtin_expect(traces_memory(v->vm), 0))
+        trace_pieces(v, TRACE_READ, p, to, size);
+}
+
 bool mem_read_slow(struct vcpu *v, u64 linear, void *to, unsigned size, enum tlb_rights rights)
 {
     struct pieces p;
     if (!translate_pieces(v, linear, size, ACCESS_READ, rights, &p))
         return false;
-    page_read(v->vm, p.physical[0], to, p.first);
-    if (p.first < size)
-        page_read(v->vm, p.physical[1], (u8 *)to + p.first, size - p.first);
+    read_pieces(v, &p, to, size);
     return true;
 }
 
-static void write_pieces(struct vm *vm, const struct pieces *p, const u8 *from, unsigned size)
+static void write_pieces(struct vcpu *v, const struct pieces *p, const u8 *from, unsigned size)
 {
-    page_write(vm, p->physical[0], from, p->first);
+    if (__builtin_expect(traces_memory(v->vm), 0))
+        trace_pieces(v, TRACE_WRITE, p, from, size);
+    page_write(v->vm, p->physical[0], from, p->first);
     if (p->first < size)
-        page_write(vm, p->physical[1], from + p->first, size - p->first);
+        page_write(v->vm, p->physical[1], from + p->first, size - p->first);
 }
 
 bool mem_write_slow(struct vcpu *v, u64 linear, const void *from, unsigned size, enum tlb_rights rights)
@@ -342,7 +392,7 @@ bool mem_write_slow(struct vcpu *v, u64 linear, const void *from, unsigned size,
     struct pieces p;
     if (!translate_pieces(v, linear, size, ACCESS_WRITE, rights, &p))
         return false;
-    write_pieces(v->vm, &p, from, size);
+    write_pieces(v, &p, from, size);
     return true;
 }
 
@@ -353,6 +403,7 @@ bool mem_write_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_
         return false;
     rmw->host = rmw->bounce;
     rmw->bounced = true;
+    rmw->linear = linear;
     rmw->size = (u8)size;
     rmw->first = (u8)p.first;
     rmw->physical[0] = p.physical[0];
@@ -360,13 +411,18 @@ bool mem_write_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_
     return true;
 }
 
+static struct pieces pieces_of(const struct mem_rmw *rmw)
+{
+    return (struct pieces){
+        .linear = rmw->linear, .first = rmw->first, .physical = {rmw->physical[0], rmw->physical[1]}};
+}
+
 bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
 {
     if (!mem_write_begin_slow(v, linear, size, rmw))
         return false;
-    page_read(v->vm, rmw->physical[0], rmw->bounce, rmw->first);
-    if (rmw->first < size)
-        page_read(v->vm, rmw->physical[1], rmw->bounce + rmw->first, size - rmw->first);
+    const struct pieces p = pieces_of(rmw);
+    read_pieces(v, &p, rmw->bounce, size);
     if (__builtin_expect(v->vm->stops != NULL, 0))
         stops_match(v, linear, size, false);
     return true;
@@ -374,8 +430,8 @@ bool mem_rmw_begin_slow(struct vcpu *v, u64 linear, unsigned size, struct mem_rm
 
 void mem_rmw_end_slow(struct vcpu *v, struct mem_rmw *rmw)
 {
-    struct pieces p = {.first = rmw->first, .physical = {rmw->physical[0], rmw->physical[1]}};
-    write_pieces(v->vm, &p, rmw->bounce, rmw->size);
+    const struct pieces p = pieces_of(rmw);
+    write_pieces(v, &p, rmw->bounce, rmw->size);
 }
 
 bool mem_probe(struct vcpu *v, u64 linear, unsigned size, enum access access, enum tlb_rights rights)

@@ -23,6 +23,7 @@ bool mem_write_slow(struct vcpu *v, u64 linear, const void *from, unsigned size,
 struct mem_rmw {
     u8 *host;
     bool bounced;
+    u64 linear;      /* if bounced */
     u8 size, first;  /* if bounced: bytes in all, bytes in the first page */
     u64 physical[2]; /* if bounced: where each page's part goes */
     _Alignas(64) u8 bounce[64];
@@ -139,6 +140,10 @@ enum status tlb_use_shadow(struct vm *vm, const struct shadow_config *config);
  * loader, is seen by physmem_written_since() with the number that this returns. Direct write translations are
  * dropped. Intervals of several callers do not disturb each other. */
 u64 phys_track_writes(struct vm *vm);
+
+/* The page of RAM that holds `at` is one whose writes vm.tracer sees as TRACE_FRAME_WRITE, whoever makes them: instructions
+ * by any linear address, deliveries, the walk's A and D bits, DMA. Not loaders. Off again: `on` false. */
+void phys_watch_writes(struct vm *vm, gpa_t at, bool on);
 
 /* Selects v->tlb.current from CPL, CR4.SMAP and RFLAGS.AC; called by vcpu_update_mode(). */
 void tlb_update_rights(struct vcpu *v);

@@ -195,7 +195,7 @@ static void note(void *context, struct vm *vm, const struct trace_event *event)
     seen[seen_count++].size = event->size;
 }
 
-static const struct tracer tracer = {.mask = ~0u, .event = note};
+static const struct tracer tracer = {.mask = 1u << TRACE_MMIO_READ | 1u << TRACE_MMIO_WRITE, .event = note};
 
 /* The accesses of the board must be exactly these: naturally aligned, ascending, at most 8 bytes. */
 static void assert_seen(enum trace_kind kind, const u64 (*want)[2], unsigned count)

@@ -20,7 +20,8 @@
 #define FRAME_TABLE 0x2u /* served as a page table in table_epoch */
 #define FRAME_GUARDED 0x4u /* the hole behind the page is in place (PHYSMEM_HOLES) */
 #define FRAME_SHADOW 0x8u /* shadow page tables derive from it (mmu/shadow.h) */
-#define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE | FRAME_SHADOW)
+#define FRAME_TRACED 0x10u /* a tracer wants to see what writes it (phys_watch_writes()) */
+#define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE | FRAME_SHADOW | FRAME_TRACED)
 
 struct frame {
     u32 flags;

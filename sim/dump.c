@@ -2,8 +2,6 @@
 
 #include "mmu/access.h"
 #include "sbe/fpu.h"
-#include "sbe/insn.h"
-#include "sim/disasm.h"
 
 #include <inttypes.h>
 
@@ -44,18 +42,28 @@ unsigned dump_code(struct vcpu *v, u64 rip, u8 *to, unsigned bytes)
     return peek(v, linear_of(v, SEG_CS, rip), to, bytes);
 }
 
+void dump_fetch(struct vcpu *v, u64 rip, struct dump_insn *insn)
+{
+    *insn = (struct dump_insn){.cs = v->cpu.seg[SEG_CS].selector, .cpl = v->cpu.cpl, .mode = v->mode, .rip = rip};
+    insn->available = (u8)dump_code(v, rip, insn->bytes, INSN_MAX);
+    insn->length = (u8)disasm(insn->bytes, insn->available, (enum code_mode)insn->mode, rip, insn->text);
+}
+
+void dump_put_insn(FILE *to, const struct dump_insn *insn)
+{
+    unsigned shown = insn->length ? insn->length : insn->available;
+    fprintf(to, "%04x:%0*" PRIx64 "  ", insn->cs, insn->mode == CODE_64 ? 16 : 8, insn->rip);
+    for (unsigned n = 0; n < (shown > 10 ? shown : 10); n++)
+        fprintf(to, n < shown ? "%02x " : "   ", n < shown ? insn->bytes[n] : 0);
+    fprintf(to, " %s", !insn->available ? "(not in memory)" : insn->text);
+}
+
 static unsigned put_instruction(FILE *to, struct vcpu *v, u64 rip)
 {
-    u8 bytes[INSN_MAX];
-    char text[DISASM_MAX];
-    unsigned available = dump_code(v, rip, bytes, INSN_MAX);
-    unsigned length = disasm(bytes, available, (enum code_mode)v->mode, rip, text);
-    unsigned shown = length ? length : available;
-    fprintf(to, "%04x:%0*" PRIx64 "  ", v->cpu.seg[SEG_CS].selector, v->mode == CODE_64 ? 16 : 8, rip);
-    for (unsigned n = 0; n < (shown > 10 ? shown : 10); n++)
-        fprintf(to, n < shown ? "%02x " : "   ", n < shown ? bytes[n] : 0);
-    fprintf(to, " %s", !available ? "(not in memory)" : text);
-    return length;
+    struct dump_insn insn;
+    dump_fetch(v, rip, &insn);
+    dump_put_insn(to, &insn);
+    return insn.length;
 }
 
 void dump_instruction(FILE *to, struct vcpu *v)

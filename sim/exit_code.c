@@ -12,7 +12,9 @@ const struct exit_code_info exit_codes[] = {
     {"12", "the guest halted for ever: nothing can wake it"},
     {"14", "the guest asked for a reset, with --reset exit"},
     {"16", "two runs that should be the same differ (verify, replay, diff); where, is on stderr"},
-    {"18", "replay: the log ends before the run did"},
+    {"18", "the log ends before the run did, or before the place that was asked for"},
+    {"20", "what was asked for is not in the recorded run: an instruction beyond its end, an address that is not mapped, a write"
+           " that never happened"},
     {"odd", "the guest wrote v to port 0xF4 with --debug-exit: (v << 1) | 1, in 8 bits"},
     {NULL, NULL},
 };

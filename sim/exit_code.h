@@ -14,6 +14,7 @@ enum exit_code {
     EXIT_RESET = 14,
     EXIT_DIVERGED = 16,
     EXIT_LOG_OUT = 18,
+    EXIT_NOT_THERE = 20,
 };
 
 /* For help and the manual page; ends with a NULL meaning. */

@@ -7,6 +7,7 @@
 #include "sim/log_verbs.h"
 #include "sim/options.h"
 #include "sim/replay_verb.h"
+#include "sim/tool_verbs.h"
 #include "sim/verify_options.h"
 
 #include <ctype.h>
@@ -22,6 +23,10 @@ static const struct {
     {"replay", replay_options_table, &replay_options_count},
     {"info", info_options_table, &info_options_count},
     {"log", log_options_table, &log_options_count},
+    {"trace", trace_options_table, &trace_options_count},
+    {"who-wrote", who_wrote_options_table, &who_wrote_options_count},
+    {"core", core_options_table, &core_options_count},
+    {"timeline", timeline_options_table, &timeline_options_count},
     {"diff", diff_options_table, &diff_options_count},
     {"verify", verify_options_table, &verify_options_count},
 };
@@ -102,7 +107,7 @@ void help_overview(FILE *to)
                 "  source <(reprise --completion bash)        completion in this shell\n");
     put_examples(to);
     put_exit_codes(to);
-    fprintf(to, "\n`reprise help VERB` explains the options of run, replay and verify.\n");
+    fprintf(to, "\n`reprise help VERB` explains the options of a verb.\n");
 }
 
 static void put_option(FILE *to, const struct option *o)

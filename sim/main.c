@@ -6,6 +6,7 @@
 #include "sim/options.h"
 #include "sim/replay_verb.h"
 #include "sim/run.h"
+#include "sim/tool_verbs.h"
 #include "sim/verify.h"
 
 #include <string.h>
@@ -69,7 +70,8 @@ static int verb_selftest(int argc, char **argv)
 /* Some verbs have more to say than the overview does. */
 static int verb_help(int argc, char **argv)
 {
-    static const char *const with_options[] = {"run", "replay", "verify", "info", "log", "diff", NULL};
+    static const char *const with_options[] = {"run", "replay", "verify", "info", "log", "diff", "trace",
+                                               "who-wrote", "core", "timeline", NULL};
     static char help[] = "--help";
     const struct verb *verb = argc ? find_verb(argv[0]) : NULL;
     if (argc && !verb)
@@ -97,6 +99,10 @@ const struct verb verbs[] = {
     {"seek", "LOG ICOUNT", "print where a recorded run is after so many instructions", verb_seek},
     {"info", "LOG|--last", "say what a log holds: machine, length, sizes, hashes", verb_info},
     {"log", "LOG|--last", "list the events of a log", verb_log},
+    {"trace", "LOG|--last OPTIONS", "print instructions, memory accesses and events of a stretch of a recorded run", verb_trace},
+    {"who-wrote", "LOG|--last ADDRESS", "print which instruction last wrote to an address", verb_who_wrote},
+    {"core", "LOG|--last --at ICOUNT -o FILE", "write an ELF core of the guest for gdb and crash", verb_core},
+    {"timeline", "LOG|--last OPTIONS", "draw a picture of a recorded run: on the terminal, as SVG or numbers", verb_timeline},
     {"diff", "LOG LOG", "print the first difference of two recorded runs", verb_diff},
     {"verify", "--engines A,B OPTIONS", "run two engines in step and find their first difference", verb_verify},
     {"list", "", "list processor models and engines", verb_list},

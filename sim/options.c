@@ -82,7 +82,7 @@ const struct option run_options_table[] = {
      "when the run ends.", NULL},
     {"trace", 0, OPTION_TEXT, FIELD(trace), "CATEGORY[,...][,FILE]", NULL, "Limits and reports",
      "Print what happens, to stderr or FILE (a last element with a dot or slash in it): exceptions, interrupts, io, "
-     "mmio, insn (every instruction: very long), all.", NULL},
+     "mmio, memory (every access to RAM: very long), insn (every instruction: as long), all.", NULL},
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, NULL, "Limits and reports", "Explain these options.", NULL},
     {"gdb", 0, OPTION_TEXT, FIELD(gdb), "PORT|unix:PATH", NULL, "Debugging",
      "Wait for gdb before the first instruction, on a TCP port of this host or a socket in the file system. In gdb: "

@@ -199,12 +199,13 @@ static enum replay_stop run_to(struct replaying *r, u64 to)
 /* Instruction by instruction, each told before it executes. */
 static enum replay_stop run_traced(struct replaying *r, u64 to)
 {
-    const struct cpu *c = &r->session.vm->vcpu[0]->cpu;
+    struct vm *vm = r->session.vm;
+    const struct cpu *c = &vm->vcpu[0]->cpu;
     enum replay_stop stop = REPLAY_REACHED;
-    while (stop == REPLAY_REACHED && c->icount < to) {
-        if (c->activity == ACTIVITY_RUNNING)
-            trace_instruction(&r->trace, r->session.vm);
+    while ((stop == REPLAY_REACHED || stop == REPLAY_DEBUG) && c->icount < to) {
+        trace_before_step(&r->trace, vm);
         stop = run_to(r, c->icount + 1);
+        trace_after_step(&r->trace, vm);
     }
     return stop;
 }
@@ -213,11 +214,10 @@ static enum replay_stop run(struct replaying *r)
 {
     struct vm *vm = r->session.vm;
     u64 to = r->options.to ? r->options.to : UINT64_MAX;
-    const struct tracer *tracer = vm->tracer;
     if (r->options.from) {
-        vm->tracer = NULL;
+        trace_connect(&r->trace, vm, false);
         enum replay_stop stop = run_to(r, r->options.from < to ? r->options.from : to);
-        vm->tracer = tracer;
+        trace_connect(&r->trace, vm, true);
         if (stop != REPLAY_REACHED)
             return stop;
     }

@@ -268,9 +268,11 @@ static struct ending run_loop(struct run *run)
     if (run->gdb && !attend_gdb(run, VM_STOP_ICOUNT))
         return ended_by_gdb;
     for (;;) {
-        if (run->trace.instructions && c->activity == ACTIVITY_RUNNING)
-            trace_instruction(&run->trace, run->vm);
+        if (run->trace.instructions)
+            trace_before_step(&run->trace, run->vm);
         enum vm_stop stop = vm_run(run->vm, next_stop(run));
+        if (run->trace.instructions)
+            trace_after_step(&run->trace, run->vm);
         if (stop == VM_STOP_ICOUNT && run->recording.on)
             recorder_checkpoint(&run->recording.recorder, run->vm);
         if (stop == VM_STOP_ICOUNT && run->options.at == c->icount && run->options.at && !take_snapshot(run))

@@ -1,6 +1,6 @@
 #include "sim/trace.h"
 
-#include "sim/dump.h"
+#include "mmu/access.h"
 #include "sim/options.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define BIT(kind) (1u << (kind))
-#define EVERYTHING (BIT(TRACE_KINDS) - 1)
+#define EVERYTHING ((BIT(TRACE_KINDS) - 1) & ~(BIT(TRACE_FRAME_WRITE) | BIT(TRACE_FRAME_MARK)))
 #define INSTRUCTIONS BIT(TRACE_KINDS) /* not an event of the core: the run loop steps */
 
 struct category {
@@ -21,6 +21,7 @@ static const struct category categories[] = {
     {"interrupts", BIT(TRACE_INTERRUPT)},
     {"io", BIT(TRACE_IO_READ) | BIT(TRACE_IO_WRITE)},
     {"mmio", BIT(TRACE_MMIO_READ) | BIT(TRACE_MMIO_WRITE)},
+    {"memory", TRACE_MEMORY},
     {"insn", INSTRUCTIONS},
     {"all", EVERYTHING | INSTRUCTIONS},
 };
@@ -43,14 +44,8 @@ static bool unknown_category(const char *name, char *message)
 {
     const char *near = nearest(name, candidate, NULL);
     snprintf(message, TRACE_MESSAGE_MAX, "--trace: there is no category \"%.60s\"; %s%s", name,
-             near ? "did you mean " : "choose among exceptions, interrupts, io, mmio, insn, all", near ? near : "");
+             near ? "did you mean " : "choose among exceptions, interrupts, io, mmio, memory, insn, all", near ? near : "");
     return false;
-}
-
-static void put_exception(FILE *to, const struct trace_event *e, u16 cs, u64 rip)
-{
-    fprintf(to, "exception %02x %s error %" PRIx64 " cr2 %" PRIx64 " at %04x:%" PRIx64 "\n", e->vector,
-            vector_name(e->vector), e->value, e->address, cs, rip);
 }
 
 static void remember(struct trace *trace, const struct cpu *c, const struct trace_event *e)
@@ -67,9 +62,17 @@ void trace_show_recent(const struct trace *trace, FILE *to)
     u64 n = trace->exceptions > TRACE_RECENT ? trace->exceptions - TRACE_RECENT : 0;
     for (; n < trace->exceptions; n++) {
         fprintf(to, "%12" PRIu64 " ", trace->recent[n % TRACE_RECENT].icount);
-        put_exception(to, &trace->recent[n % TRACE_RECENT].event, trace->recent[n % TRACE_RECENT].cs,
+        trace_put_exception(to, &trace->recent[n % TRACE_RECENT].event, trace->recent[n % TRACE_RECENT].cs,
                       trace->recent[n % TRACE_RECENT].rip);
     }
+}
+
+/* The instruction has begun: it comes before what it does. */
+static void tell_pending(struct trace *trace, const struct vm *vm)
+{
+    if (trace->pending)
+        trace_put_insn(trace, vm, trace->pending_icount, &trace->next);
+    trace->pending = false;
 }
 
 static void on_event(void *context, struct vm *vm, const struct trace_event *e)
@@ -78,27 +81,11 @@ static void on_event(void *context, struct vm *vm, const struct trace_event *e)
     const struct cpu *c = &vm->vcpu[0]->cpu;
     if (e->kind == TRACE_EXCEPTION)
         remember(trace, c, e);
-    if (!(trace->shown >> e->kind & 1))
-        return;
-    fprintf(trace->to, "%12" PRIu64 " ", c->icount);
-    switch (e->kind) {
-    case TRACE_EXCEPTION: put_exception(trace->to, e, c->seg[SEG_CS].selector, c->rip); return;
-    case TRACE_INTERRUPT:
-        fprintf(trace->to, "interrupt %02x at %04x:%" PRIx64 "\n", e->vector, c->seg[SEG_CS].selector, c->rip);
-        return;
-    case TRACE_IO_READ:
-    case TRACE_IO_WRITE:
-        fprintf(trace->to, "io %s %04" PRIx64 " %0*" PRIx64 "\n", e->kind == TRACE_IO_READ ? "read " : "write",
-                e->address, 2 * e->size, e->value);
-        return;
-    case TRACE_MMIO_READ:
-    case TRACE_MMIO_WRITE:
-        fprintf(trace->to, "mmio %s %" PRIx64 " %0*" PRIx64 "\n", e->kind == TRACE_MMIO_READ ? "read " : "write",
-                e->address, 2 * e->size, e->value);
-        return;
-    case TRACE_KINDS:
-        return;
-    }
+    if (e->kind == TRACE_INTERRUPT)
+        trace->pending = false; /* its handler comes first */
+    tell_pending(trace, vm);
+    if (trace->shown >> e->kind & 1)
+        trace_put_event(trace, vm, e);
 }
 
 bool trace_parse(const char *argument, struct trace *trace, char *path, size_t path_max,
@@ -131,21 +118,46 @@ bool trace_parse(const char *argument, struct trace *trace, char *path, size_t p
 
 bool trace_start(struct trace *trace, struct vm *vm, char message[TRACE_MESSAGE_MAX])
 {
-    trace->to = trace->path ? fopen(trace->path, "we") : stderr;
+    if (trace->path || !trace->to)
+        trace->to = trace->path ? fopen(trace->path, "we") : stderr;
     if (!trace->to) {
         snprintf(message, TRACE_MESSAGE_MAX, "--trace: %.200s: %s; choose a place where you may write", trace->path,
                  strerror(errno));
         return false;
     }
-    vm->tracer = &trace->tracer;
+    trace_connect(trace, vm, true);
     return true;
 }
 
-void trace_instruction(struct trace *trace, struct vm *vm)
+void trace_connect(struct trace *trace, struct vm *vm, bool on)
 {
-    fprintf(trace->to, "%12" PRIu64 " ", vm->vcpu[0]->cpu.icount);
-    dump_instruction(trace->to, vm->vcpu[0]);
-    fputc('\n', trace->to);
+    vm->tracer = on ? &trace->tracer : NULL;
+    if (vm->stops == &trace->stops)
+        vm->stops = NULL;
+    for (unsigned n = 0; n < vm->vcpu_count; n++)
+        tlb_forget(vm->vcpu[n]);
+}
+
+void trace_before_step(struct trace *trace, struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu[0];
+    if (!vm->stops) {
+        trace->stops = (struct stops){.passed = UINT64_MAX, .delivered = UINT64_MAX, .at_delivery = true};
+        vm->stops = &trace->stops;
+    }
+    trace->pending = v->cpu.activity == ACTIVITY_RUNNING;
+    trace->pending_icount = v->cpu.icount;
+    if (trace->pending)
+        dump_fetch(v, v->cpu.rip, &trace->next);
+}
+
+void trace_after_step(struct trace *trace, struct vm *vm)
+{
+    if (vm->vcpu[0]->cpu.icount != trace->pending_icount)
+        tell_pending(trace, vm);
+    trace->pending = false;
+    if (vm->stops == &trace->stops)
+        vm->stops->hit = false;
 }
 
 bool trace_finish(struct trace *trace)
