@@ -1,8 +1,10 @@
 #include "sim/engines.h"
 
+#include "sim/bochs_engine.h"
+
 #include <string.h>
 
-static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe};
+static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe, &engine_bochs};
 
 const struct engine *engine_at(unsigned n)
 {
@@ -16,4 +18,9 @@ const struct engine *engine_find(const char *name)
         if (!strcmp(e->name, name))
             return e;
     return NULL;
+}
+
+const char *engine_missing(const struct engine *engine)
+{
+    return engine == &engine_bochs ? bochs_engine_missing() : NULL;
 }

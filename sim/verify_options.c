@@ -40,7 +40,10 @@ static bool find_engine(const char *name, size_t length, const struct engine **e
     *engine = engine_find(text);
     if (!*engine)
         snprintf(message, MESSAGE_MAX, "--engines: there is no engine \"%s\"; `reprise list` shows them", text);
-    return *engine;
+    const char *missing = *engine ? engine_missing(*engine) : NULL;
+    if (missing)
+        snprintf(message, MESSAGE_MAX, "--engines: %s", missing);
+    return *engine && !missing;
 }
 
 static bool parse_engines(struct verify_options *o, char *message)

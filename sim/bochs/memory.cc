@@ -1,0 +1,63 @@
+/* Bochs' memory: all of it is the simulator's. Pages of RAM are given out as pointers, but for those that hold page tables,
+ * whose writes must be seen. */
+#include "plugin.h"
+
+#include "memory/memory-bochs.h"
+
+BX_MEM_C bx_mem;
+static bool flush_wanted;
+
+bool memory_take_flush()
+{
+    bool wanted = flush_wanted;
+    flush_wanted = false;
+    return wanted;
+}
+
+/* The PDPTEs of PAE paging are none of them: they are read by MOV to CR3, and kept. */
+static bool of_walk(unsigned why) { return why >= BX_PTE_ACCESS && why <= BX_PML4E_ACCESS; }
+
+void reprise_physical_access(bx_phy_address address, unsigned rw, unsigned why)
+{
+    if (rw == BX_READ && of_walk(why) && plugin_host.walked(plugin_host.context, address))
+        flush_wanted = true;
+}
+
+Bit8u *BX_MEM_C::getHostMemAddr(BX_CPU_C *, bx_phy_address address, unsigned rw)
+{
+    /* Instructions outside RAM: Bochs wants memory to read them from. They are what is there now. */
+    static Bit8u outside[4096];
+    bochs_rights rights = rw == BX_EXECUTE ? BOCHS_FETCH : rw & 1 ? BOCHS_WRITE : BOCHS_READ;
+    Bit64u page = address & ~(Bit64u)4095;
+    Bit8u *host = plugin_host.page(plugin_host.context, page, rights);
+    if (host || rights != BOCHS_FETCH)
+        return host;
+    plugin_host.read(plugin_host.context, page, outside, sizeof outside);
+    return outside;
+}
+
+void BX_MEM_C::readPhysicalPage(BX_CPU_C *, bx_phy_address address, unsigned bytes, void *data)
+{
+    plugin_host.read(plugin_host.context, address, data, bytes);
+}
+
+void BX_MEM_C::writePhysicalPage(BX_CPU_C *, bx_phy_address address, unsigned bytes, void *data)
+{
+    pageWriteStampTable.decWriteStamp(address, bytes);
+    if (plugin_host.write(plugin_host.context, address, data, bytes))
+        flush_wanted = true;
+}
+
+/* ---- What the class has besides, and nobody calls ---------------------------------------------------- */
+
+BX_MEMORY_STUB_C::BX_MEMORY_STUB_C() {}
+BX_MEMORY_STUB_C::~BX_MEMORY_STUB_C() {}
+BX_MEM_C::BX_MEM_C() {}
+BX_MEM_C::~BX_MEM_C() {}
+Bit64u BX_MEMORY_STUB_C::get_memory_len() { return 0; }
+bool BX_MEM_C::dbg_fetch_mem(BX_CPU_C *, bx_phy_address, unsigned, Bit8u *) { return false; }
+void BX_MEM_C::enable_smram(bool, bool) {}
+void BX_MEM_C::disable_smram() {}
+bool BX_MEM_C::is_smram_accessible() { return false; }
+bool BX_MEMORY_STUB_C::is_monitor(bx_phy_address, unsigned) { return false; }
+void BX_MEMORY_STUB_C::check_monitor(bx_phy_address, unsigned) {}

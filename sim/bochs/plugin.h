@@ -1,0 +1,29 @@
+/* Between the C++ files of the plug-in. */
+#ifndef REPRISE_SIM_BOCHS_PLUGIN_H
+#define REPRISE_SIM_BOCHS_PLUGIN_H
+
+#define NEED_CPU_REG_SHORTCUTS 1
+#include "bochs.h"
+#include "cpu/cpu.h"
+#define LOG_THIS genlog->
+
+#include "sim/bochs/bochs_cpu.h"
+
+extern bochs_host plugin_host; /* whom to ask: of the machine that is attached */
+
+/* surroundings.cc: makes what Bochs' constructors and parameters want. */
+void surroundings_begin();
+/* True once after the guest's third fault in a row. */
+bool surroundings_take_reset();
+
+/* memory.cc: true once after something that makes translations void. */
+bool memory_take_flush();
+
+/* state.cc */
+void state_load(const bochs_state *s);
+void state_store(bochs_state *s);
+
+/* model.cc */
+void model_begin(const bochs_model *m);
+
+#endif
