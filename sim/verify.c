@@ -1,8 +1,10 @@
 #include "sim/verify.h"
 
+#include "mmu/access.h"
 #include "sim/exit_code.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
+#include "sim/verify_again.h"
 #include "sim/verify_base.h"
 #include "sim/verify_crash.h"
 #include "sim/verify_options.h"
@@ -18,6 +20,9 @@ struct verifier {
     struct verify_pair pair;
     struct verify_base base;
     u64 base_at;
+    struct console_record base_console; /* as it was there */
+    u64 since[2];                       /* with a reference: RAM was compared then */
+    u64 whole_at;                       /* icount at which all of it was */
     struct verify_result result;
     u64 started;
 };
@@ -49,25 +54,65 @@ static void search_progress(u64 from, u64 to)
             (unsigned long long)to);
 }
 
+enum { WHOLE_PERIOD = 20000000 };
+
+/* With a reference only pages that were written since, and now and then all. */
+static bool same(struct verifier *v, bool whole)
+{
+    const struct verify_pair *p = &v->pair;
+    if (!p->reference || whole || verify_pair_icount(p) - v->whole_at >= WHOLE_PERIOD) {
+        v->whole_at = verify_pair_icount(p);
+        return verify_pair_same(p);
+    }
+    return memory_written_difference(p->vm[0], p->vm[1], v->since) == UINT64_MAX;
+}
+
+/* Both are the same: this is where a search begins from now on. */
+static void keep(struct verifier *v, bool first)
+{
+    struct verify_pair *p = &v->pair;
+    if (!p->reference || first)
+        verify_base_take(&v->base, p->vm[0]);
+    else
+        verify_base_take_written(&v->base, p->vm[0], v->since[0]);
+    v->base_at = verify_pair_icount(p);
+    v->base_console = p->console;
+    for (unsigned n = 0; n < 2 && p->reference; n++)
+        v->since[n] = phys_track_writes(p->vm[n]);
+}
+
+/* On to `until`, or to a difference that nothing explains. */
+static enum pair_state advance(struct verifier *v, u64 until)
+{
+    struct verify_pair *p = &v->pair;
+    enum pair_state state = verify_advance(p, until, &v->options);
+    bool equal = state != PAIR_DIFFERS && same(v, state == PAIR_ENDED);
+    if (equal || !p->reference || host_stop_requested())
+        return equal || host_stop_requested() ? state : PAIR_DIFFERS;
+    u64 cut = p->cut;
+    state = verify_again(p, &v->base, &v->base_console, cut);
+    v->result.second_looks++;
+    return state != PAIR_DIFFERS && !same(v, true) ? PAIR_DIFFERS : state;
+}
+
 /* Both to the guest's end or the limit, or to a difference. */
 static enum pair_state run(struct verifier *v)
 {
     struct verify_pair *p = &v->pair;
     u64 limit = v->options.run.max_insns ? v->options.run.max_insns : UINT64_MAX;
-    u64 period = verify_period(&v->options.grain);
+    u64 period = verify_period(&v->options.grain, p->reference);
     bool progress = progress_wanted(v);
     for (;;) {
         u64 now = verify_pair_icount(p), next = now - now % period + period;
-        enum pair_state state = verify_advance(p, next < limit ? next : limit, &v->options);
+        enum pair_state state = advance(v, next < limit ? next : limit);
         if (host_stop_requested())
             return PAIR_ENDED;
-        if (state == PAIR_DIFFERS || !verify_pair_same(p))
+        if (state == PAIR_DIFFERS)
             return PAIR_DIFFERS;
         v->result.memory_comparisons++;
         if (state == PAIR_ENDED || verify_pair_icount(p) >= limit)
             return PAIR_ENDED;
-        verify_base_take(&v->base, p->vm[0]);
-        v->base_at = verify_pair_icount(p);
+        keep(v, false);
         if (progress)
             put_progress(v);
     }
@@ -135,11 +180,12 @@ static int verify(struct verifier *v)
     v->started = host_nanoseconds();
     for (unsigned n = 0; n < 2; n++)
         v->result.engines[n] = o->engines[n]->name;
-    verify_base_take(&v->base, v->pair.vm[0]);
+    keep(v, true);
     bool differs = run(v) == PAIR_DIFFERS;
     v->result.stop = v->pair.stop[0];
     v->result.icount = verify_pair_icount(&v->pair);
     v->result.cuts = v->pair.cuts;
+    memcpy(v->result.explained, v->pair.explained, sizeof v->result.explained);
     if (differs)
         locate(v);
     int code = report(v);

@@ -22,6 +22,12 @@ void verify_base_destroy(struct verify_base *base);
 /* Copies the state of `vm`; cheap where RAM has not changed since the last time. */
 void verify_base_take(struct verify_base *base, struct vm *vm);
 
+/* The same if only pages written since phys_track_writes() returned `since` can have changed. */
+void verify_base_take_written(struct verify_base *base, struct vm *vm, u64 since);
+
+/* Takes a running machine back to the base. */
+void verify_base_restore(const struct verify_base *base, struct vm *vm);
+
 /* Gives the state to a machine that was just created with the same configuration. */
 void verify_base_give(const struct verify_base *base, struct vm *vm);
 

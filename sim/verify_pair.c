@@ -1,6 +1,7 @@
 #include "sim/verify_pair.h"
 
 #include "core/boot.h"
+#include "mmu/access.h"
 #include "sbe/decode.h"
 #include "sim/dump.h"
 #include "sim/host_linux.h"
@@ -35,6 +36,7 @@ bool verify_pair_create(struct verify_pair *p, const struct engine *const engine
 {
     memset(p, 0, sizeof *p);
     p->options = options;
+    p->reference = engines[1]->reference;
     for (unsigned n = 0; n < 2; n++) {
         enum status status = create_one(&p->vm[n], engines[n], options);
         if (status != STATUS_OK)
@@ -78,30 +80,50 @@ static bool console_same(const struct console_record *c)
 
 static bool ends_block(u8 cls) { return cls == CLS_BRANCH || cls == CLS_CALLOUT || cls == CLS_STRING; }
 
-/* Instructions from CS:RIP to the end of the block. */
-static u64 block_length(struct vcpu *v)
+/* Instructions from CS:`rip` to the end of the block, or `max`. One that does not decode ends it, with row ISA_INVALID. */
+static unsigned block_decode(struct vcpu *v, u64 rip, u16 *rows, unsigned max)
 {
-    u64 rip = v->cpu.rip, count = 0;
+    unsigned count = 0;
     u64 page = (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT;
-    while (count < BLOCK_MAX && (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT == page) {
+    while (count < max && (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT == page) {
         u8 bytes[INSN_MAX];
         struct insn insn;
         unsigned available = dump_code(v, rip, bytes, INSN_MAX);
-        count++;
-        if (decode(bytes, available, (enum code_mode)v->mode, &insn) != DECODE_OK || ends_block(isa_rows[insn.row].cls))
+        bool known = decode(bytes, available, (enum code_mode)v->mode, &insn) == DECODE_OK;
+        rows[count++] = known ? insn.row : ISA_INVALID;
+        if (!known || ends_block(isa_rows[insn.row].cls))
             break;
         rip += insn.length;
     }
     return count;
 }
 
-static u64 next_cut(const struct verify_pair *p, u64 until, const struct grain *grain)
+/* A single instruction is decoded only if something differs. */
+static u64 reference_cut(struct verify_pair *p, u64 until, const struct grain *grain)
 {
+    struct vcpu *v = p->vm[0]->vcpu[0];
+    u64 now = verify_pair_icount(p);
+    bool single = grain->kind == GRAIN_COUNT && grain->count == 1;
+    p->stretch.before = v->cpu;
+    p->stretch.count = single ? 0 : block_decode(v, v->cpu.rip, p->stretch.rows, KNOWN_BLOCK_MAX);
+    u64 cut = single ? now + 1 : now + p->stretch.count;
+    if (cut > until) {
+        cut = until;
+        p->stretch.count = (unsigned)(until - now);
+    }
+    return cut;
+}
+
+static u64 next_cut(struct verify_pair *p, u64 until, const struct grain *grain)
+{
+    u16 block[BLOCK_MAX];
     u64 now = verify_pair_icount(p), cut = until;
+    if (p->reference)
+        return reference_cut(p, until, grain);
     if (grain->kind == GRAIN_COUNT)
         cut = now - now % grain->count + grain->count;
     else if (grain->kind == GRAIN_BLOCK)
-        cut = now + block_length(p->vm[0]->vcpu[0]);
+        cut = now + block_decode(p->vm[0]->vcpu[0], p->vm[0]->vcpu[0]->cpu.rip, block, BLOCK_MAX);
     return cut < until ? cut : until;
 }
 
@@ -110,17 +132,79 @@ static bool cut_same(const struct verify_pair *p)
     return p->stop[0] == p->stop[1] && console_same(&p->console) && state_same(p->vm[0], p->vm[1]);
 }
 
+/* What has just been executed, in the mode that it was executed in. */
+static void decode_stretch(struct verify_pair *p)
+{
+    struct vcpu *v = p->vm[0]->vcpu[0];
+    struct cpu now = v->cpu;
+    v->cpu = p->stretch.before;
+    vcpu_update_mode(v);
+    p->stretch.count = block_decode(v, v->cpu.rip, p->stretch.rows, 1);
+    v->cpu = now;
+    vcpu_update_mode(v);
+}
+
+static u64 written_difference(const struct verify_pair *p)
+{
+    return p->memory_each ? memory_written_difference(p->vm[0], p->vm[1], p->since) : UINT64_MAX;
+}
+
+/* The reference takes over our page of RAM at `address`. */
+static void adopt_page(struct verify_pair *p, u64 address)
+{
+    u64 page = address & ~(u64)PAGE_MASK;
+    phys_write(p->vm[1], gpa(page), physmem_pointer(&p->vm[0]->memory, gpa(page)), PAGE_SIZE);
+}
+
+static bool memory_explained(struct verify_pair *p)
+{
+    u64 at = written_difference(p);
+    if (at == UINT64_MAX)
+        return true;
+    if (!known_differences_in_memory(p->vm[1]->config.engine, &p->stretch, p->explained))
+        return false;
+    for (; at != UINT64_MAX; at = written_difference(p))
+        adopt_page(p, at);
+    return true;
+}
+
+/* Is everything that differs explained? Then the reference goes on with our values. */
+static bool explained(struct verify_pair *p)
+{
+    struct vcpu *ours = p->vm[0]->vcpu[0], *theirs = p->vm[1]->vcpu[0];
+    if (!p->reference || p->stop[0] != p->stop[1])
+        return false;
+    if (!p->stretch.count)
+        decode_stretch(p);
+    if (!known_differences_adopt(p->vm[1]->config.engine, &p->stretch, &ours->cpu, &theirs->cpu, p->explained))
+        return false;
+    vcpu_update_mode(theirs);
+    return memory_explained(p) && cut_same(p);
+}
+
+static u64 faults_of(const struct vm *vm)
+{
+    u64 sum = 0;
+    for (unsigned n = 0; n < ARRAY_LEN(vm->stats.exceptions); n++)
+        sum += vm->stats.exceptions[n];
+    return sum;
+}
+
 static bool run_both(struct verify_pair *p, u64 until)
 {
+    u64 faults = faults_of(p->vm[0]);
     host_console_set_tap(tap, &p->console);
     p->cut = until;
+    for (unsigned n = 0; n < 2 && p->memory_each; n++)
+        p->since[n] = phys_track_writes(p->vm[n]);
     for (unsigned n = 0; n < 2; n++) {
         p->console.running = n;
         p->stop[n] = vm_run(p->vm[n], until);
     }
     host_console_set_tap(NULL, NULL);
     p->cuts++;
-    return cut_same(p);
+    p->stretch.faulted = faults_of(p->vm[0]) != faults;
+    return (cut_same(p) && written_difference(p) == UINT64_MAX) || explained(p);
 }
 
 /* Both have stopped, the same way, before they were to. False if that is the end. */

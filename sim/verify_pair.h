@@ -5,6 +5,7 @@
 
 #include "core/vm.h"
 #include "sim/images.h"
+#include "sim/known_differences.h"
 #include "sim/options.h"
 
 /* Where the two are cut. */
@@ -36,6 +37,11 @@ struct verify_pair {
     u64 cuts;
     unsigned resets;
     struct console_record console;
+    bool reference; /* the second engine is one: explained differences do not count, and it is cut at least at blocks */
+    struct known_stretch stretch;  /* if `reference`: what lies behind the last cut */
+    u64 explained[KNOWN_ROWS_MAX]; /* how often each row of the table was needed */
+    bool memory_each; /* compare RAM at each cut as well */
+    u64 since[2];     /* and there: where the writes are looked at from */
 };
 
 enum pair_state {

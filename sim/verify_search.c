@@ -12,10 +12,12 @@
 /* How far back the report's list of instructions begins; repeated ones take one line. */
 enum { LOOK_BACK = 300 };
 
-enum { PERIOD_INSNS = 20000000, PERIOD_CUTS = 2000, BLOCK_TYPICAL = 8 };
+enum { PERIOD_INSNS = 20000000, PERIOD_CUTS = 2000, BLOCK_TYPICAL = 8, PERIOD_REFERENCE = 20000 };
 
-u64 verify_period(const struct grain *grain)
+u64 verify_period(const struct grain *grain, bool reference)
 {
+    if (reference)
+        return PERIOD_REFERENCE;
     u64 size = grain->kind == GRAIN_COUNT ? grain->count : BLOCK_TYPICAL;
     if (size >= PERIOD_INSNS)
         return size;
@@ -25,7 +27,7 @@ u64 verify_period(const struct grain *grain)
 
 enum pair_state verify_advance(struct verify_pair *p, u64 until, const struct verify_options *o)
 {
-    u64 period = verify_period(&o->grain);
+    u64 period = verify_period(&o->grain, p->reference);
     enum pair_state state = PAIR_SAME;
     while (state == PAIR_SAME && verify_pair_icount(p) < until) {
         u64 now = verify_pair_icount(p), next = now - now % period + period;

@@ -14,6 +14,8 @@ bool memory_take_flush()
     return wanted;
 }
 
+void memory_want_flush() { flush_wanted = true; }
+
 /* The PDPTEs of PAE paging are none of them: they are read by MOV to CR3, and kept. */
 static bool of_walk(unsigned why) { return why >= BX_PTE_ACCESS && why <= BX_PML4E_ACCESS; }
 

@@ -18,6 +18,7 @@ bool surroundings_take_reset();
 
 /* memory.cc: true once after something that makes translations void. */
 bool memory_take_flush();
+void memory_want_flush();
 
 /* state.cc */
 void state_load(const bochs_state *s);

@@ -41,13 +41,24 @@ static void deliver_before()
         BX_CPU_THIS_PTR debug_trap |= BX_DEBUG_SINGLE_STEP_BIT;
 }
 
-/* After a retired one. */
+/* After a retired one. The trap of a task that was just entered waits for its first instruction. */
 static void deliver_after()
 {
-    if (!(BX_CPU_THIS_PTR debug_trap & TRAPS) || BX_CPU_THIS_PTR interrupts_inhibited(BX_INHIBIT_DEBUG))
+    if (!(BX_CPU_THIS_PTR debug_trap & TRAPS & ~BX_DEBUG_TRAP_TASK_SWITCH_BIT) || BX_CPU_THIS_PTR interrupts_inhibited(BX_INHIBIT_DEBUG))
         return;
     attempt_counts = false;
     BX_CPU_THIS_PTR exception(BX_DB_EXCEPTION, 0);
+}
+
+/* Bochs finds an instruction that crosses a page again by its first page alone, whatever the second one has become since: such
+ * an instruction is decoded each time. */
+static bxInstruction_c *fetch()
+{
+    enum { LAST_LINE = 0x80000000u };
+    bxICacheEntry_c *entry = BX_CPU_THIS_PTR getICacheEntry();
+    if (entry->traceMask == LAST_LINE && (entry->pAddr & 4095) + entry->i->ilen() > 4096)
+        entry->pAddr = BX_ICACHE_INVALID_PHY_ADDRESS;
+    return entry->i;
 }
 
 /* False, with nothing executed, at an instruction of the simulator's. */
@@ -56,7 +67,7 @@ static bool step()
     Bit32u flags = BX_CPU_THIS_PTR eflags, trap = BX_CPU_THIS_PTR debug_trap;
     attempt_counts = true;
     deliver_before();
-    bxInstruction_c *i = BX_CPU_THIS_PTR getICacheEntry()->i;
+    bxInstruction_c *i = fetch();
     if (delegated(i)) {
         BX_CPU_THIS_PTR eflags = flags; /* fetching has cleared RF */
         BX_CPU_THIS_PTR debug_trap = trap;
@@ -123,7 +134,12 @@ static void forget(unsigned what)
         flushICaches();
 }
 
-static void forget_code(uint64_t address) { pageWriteStampTable.decWriteStamp(address); }
+/* The page must be asked for again as well, before anything is made of its instructions. */
+static void forget_code(uint64_t address)
+{
+    pageWriteStampTable.decWriteStamp(address);
+    memory_want_flush();
+}
 
 static void attach(const bochs_host *host, const bochs_model *model)
 {

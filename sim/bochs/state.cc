@@ -8,6 +8,12 @@ enum { FXSAVE_TAGS = 4, FXSAVE_MXCSR = 24, FXSAVE_ST = 32, FXSAVE_XMM = 160, FXS
 enum { UNUSABLE = 0x100 };
 /* Of debug_trap: a breakpoint's condition has held. */
 enum { TRAP_HIT = 1 << 12, DR6_BREAKPOINTS = 0xf, DR6_TRAPS = 0xe000 };
+/* A step that is due after the next instruction anyway (behind MOV SS) is not pending to the simulator. */
+enum { DR6_PENDING = DR6_BREAKPOINTS | (DR6_TRAPS & ~0x4000) };
+
+/* In real-address mode Bochs makes CS a data segment; a processor keeps its type until CS is loaded (SDM vol. 3, 9.9.2). */
+static bochs_segment real_cs;
+enum { CS_KEPT = 0x9f }; /* type, S, P */
 
 static void segment_in(bx_segment_reg_t *to, const bochs_segment *from)
 {
@@ -103,6 +109,7 @@ static void system_in(const bochs_state *s)
 {
     for (unsigned n = 0; n < 6; n++)
         segment_in(&BX_CPU_THIS_PTR sregs[n], &s->seg[n]);
+    real_cs = s->seg[BX_SEG_REG_CS];
     segment_in(&BX_CPU_THIS_PTR ldtr, &s->ldtr);
     segment_in(&BX_CPU_THIS_PTR tr, &s->tr);
     BX_CPU_THIS_PTR sregs[BX_SEG_REG_CS].selector.rpl = s->cpl; /* where Bochs has the CPL */
@@ -170,6 +177,10 @@ static void system_out(bochs_state *s)
         segment_out(&s->seg[n], &BX_CPU_THIS_PTR sregs[n], long_mode);
     segment_out(&s->ldtr, &BX_CPU_THIS_PTR ldtr, false);
     segment_out(&s->tr, &BX_CPU_THIS_PTR tr, false);
+    bochs_segment *cs = &s->seg[BX_SEG_REG_CS];
+    if (BX_CPU_THIS_PTR real_mode() && cs->selector == real_cs.selector && cs->base == real_cs.base)
+        cs->attributes = (uint16_t)((cs->attributes & ~CS_KEPT) | (real_cs.attributes & CS_KEPT));
+    real_cs = *cs;
     s->cpl = CPL;
     s->gdtr_base = BX_CPU_THIS_PTR gdtr.base;
     s->gdtr_limit = BX_CPU_THIS_PTR gdtr.limit;
@@ -210,6 +221,6 @@ void state_store(bochs_state *s)
     s->int_shadow = BX_CPU_THIS_PTR interrupts_inhibited(BX_INHIBIT_INTERRUPTS);
     s->nmi_blocked = BX_CPU_THIS_PTR is_masked_event(BX_EVENT_NMI);
     Bit32u trap = BX_CPU_THIS_PTR debug_trap;
-    s->pending_db = trap & 0xf000 ? trap & (DR6_BREAKPOINTS | DR6_TRAPS) : 0;
+    s->pending_db = trap & 0xf000 ? trap & DR6_PENDING : 0;
     s->activity = activity();
 }
