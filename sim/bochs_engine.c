@@ -223,8 +223,13 @@ static void enter(struct vcpu *v)
     if (bochs.fetches != v->tlb.fetches || !paging_same(&bochs.known, &v->cpu))
         forget(BOCHS_TRANSLATIONS);
     bochs.fetches = v->tlb.fetches;
-    if (!memcmp(&bochs.known, &v->cpu, sizeof v->cpu))
+    bool flags = bochs.known.aflags != v->cpu.aflags;
+    bochs.known.aflags = v->cpu.aflags;
+    if (!memcmp(&bochs.known, &v->cpu, sizeof v->cpu)) {
+        if (flags)
+            bochs.cpu->set_flags((u32)cpu_rflags(&v->cpu));
         return;
+    }
     state_in(&bochs.state, &v->cpu);
     bochs.cpu->load(&bochs.state);
 }

@@ -1,6 +1,7 @@
 #include "sim/verify.h"
 
 #include "mmu/access.h"
+#include "replay/hash.h"
 #include "sim/exit_code.h"
 #include "sim/help.h"
 #include "sim/host_linux.h"
@@ -22,7 +23,8 @@ struct verifier {
     u64 base_at;
     struct console_record base_console; /* as it was there */
     u64 since[2];                       /* with a reference: RAM was compared then */
-    u64 whole_at;                       /* icount at which all of it was */
+    u64 whole_at, whole_good;           /* icount at which all of it was, and was the same */
+    bool unnoted;                       /* RAM differs where no write was noted */
     struct verify_result result;
     u64 started;
 };
@@ -56,15 +58,18 @@ static void search_progress(u64 from, u64 to)
 
 enum { WHOLE_PERIOD = 20000000 };
 
-/* With a reference only pages that were written since, and now and then all. */
-static bool same(struct verifier *v, bool whole)
+static bool written_same(const struct verifier *v)
 {
-    const struct verify_pair *p = &v->pair;
-    if (!p->reference || whole || verify_pair_icount(p) - v->whole_at >= WHOLE_PERIOD) {
-        v->whole_at = verify_pair_icount(p);
-        return verify_pair_same(p);
-    }
-    return memory_written_difference(p->vm[0], p->vm[1], v->since) == UINT64_MAX;
+    return memory_written_difference(v->pair.vm[0], v->pair.vm[1], v->since) == UINT64_MAX;
+}
+
+/* With a reference only pages that were written since are compared, and now and then all. */
+static bool whole_due(struct verifier *v, enum pair_state state)
+{
+    bool due = !v->pair.reference || state == PAIR_ENDED || verify_pair_icount(&v->pair) - v->whole_at >= WHOLE_PERIOD;
+    if (due)
+        v->whole_at = verify_pair_icount(&v->pair);
+    return due;
 }
 
 /* Both are the same: this is where a search begins from now on. */
@@ -75,24 +80,40 @@ static void keep(struct verifier *v, bool first)
         verify_base_take(&v->base, p->vm[0]);
     else
         verify_base_take_written(&v->base, p->vm[0], v->since[0]);
+    v->base.place = verify_pair_place(p);
     v->base_at = verify_pair_icount(p);
     v->base_console = p->console;
     for (unsigned n = 0; n < 2 && p->reference; n++)
         v->since[n] = phys_track_writes(p->vm[n]);
 }
 
-/* On to `until`, or to a difference that nothing explains. */
+/* The stretch behind the base again, for what is explained in it. The believed machine must come out as it did before, or
+ * what was seen does not repeat, and is no affair of the reference. */
+static enum pair_state look_again(struct verifier *v)
+{
+    struct verify_pair *p = &v->pair;
+    u64 cut = p->cut, hash = state_hash(p->vm[0]);
+    enum pair_state state = verify_again(p, &v->base, &v->base_console, cut);
+    v->result.second_looks++;
+    return state_hash(p->vm[0]) == hash && verify_pair_same(p) ? state : PAIR_DIFFERS;
+}
+
+/* On to `until`, or to a difference that nothing explains. After a single instruction, a row explains it at once, if any does. */
 static enum pair_state advance(struct verifier *v, u64 until)
 {
     struct verify_pair *p = &v->pair;
+    bool single = v->options.grain.kind == GRAIN_COUNT && v->options.grain.count == 1;
     enum pair_state state = verify_advance(p, until, &v->options);
-    bool equal = state != PAIR_DIFFERS && same(v, state == PAIR_ENDED);
-    if (equal || !p->reference || host_stop_requested())
-        return equal || host_stop_requested() ? state : PAIR_DIFFERS;
-    u64 cut = p->cut;
-    state = verify_again(p, &v->base, &v->base_console, cut);
-    v->result.second_looks++;
-    return state != PAIR_DIFFERS && !same(v, true) ? PAIR_DIFFERS : state;
+    if (host_stop_requested() || (state == PAIR_DIFFERS && (!p->reference || single)))
+        return state;
+    if (p->reference && (state == PAIR_DIFFERS || !written_same(v)))
+        return look_again(v);
+    if (!whole_due(v, state))
+        return state;
+    bool equal = verify_pair_same(p);
+    v->unnoted = !equal && p->reference;
+    v->whole_good = equal ? v->whole_at : v->whole_good;
+    return equal ? state : PAIR_DIFFERS;
 }
 
 /* Both to the guest's end or the limit, or to a difference. */
@@ -123,6 +144,8 @@ static void locate(struct verifier *v)
 {
     char message[IMAGES_MESSAGE_MAX];
     struct verify_divergence *d = &v->result.divergence;
+    if (v->pair.reference) /* what is explained must be taken over on the way */
+        v->options.grain = (struct grain){.kind = GRAIN_COUNT, .count = 1};
     const struct verify_search search = {
         .options = &v->options,
         .base = &v->base,
@@ -136,6 +159,10 @@ static void locate(struct verifier *v)
     verify_report_collect(d, &v->pair);
     verify_pair_destroy(&v->pair);
     message[0] = 0;
+    if (v->unnoted) { /* the base does not know of it either */
+        d->equal_at = v->whole_good;
+        return;
+    }
     if (!host_stop_requested() && !verify_search(&search, d, &v->pair, message) && message[0])
         complain(EXIT_HOST, message);
 }
@@ -166,8 +193,9 @@ static int verify(struct verifier *v)
     char message[IMAGES_MESSAGE_MAX];
     const struct verify_options *o = &v->options;
     verify_crash_watch(&v->pair);
-    if (!verify_pair_create(&v->pair, o->engines, &o->run, true, message))
-        return complain(EXIT_USAGE, message);
+    const struct verify_guest guest = verify_options_guest(o);
+    if (!verify_pair_create(&v->pair, &guest, true, message))
+        return message[0] ? complain(EXIT_USAGE, message) : EXIT_USAGE;
     if (!verify_base_create(&v->base, v->pair.vm[0])) {
         verify_pair_destroy(&v->pair);
         return complain(EXIT_HOST, "the host refuses memory for a third copy of the guest; give less with -m");

@@ -9,6 +9,7 @@ enum pair_state verify_again(struct verify_pair *p, const struct verify_base *ba
     bool shown = p->console.shown;
     for (unsigned n = 0; n < 2; n++)
         verify_base_restore(base, p->vm[n]);
+    verify_pair_seek(p, &base->place);
     p->console = *console;
     p->console.shown = false;
     p->memory_each = true;

@@ -3,6 +3,7 @@
 #define REPRISE_SIM_VERIFY_BASE_H
 
 #include "core/vm.h"
+#include "replay/replay.h"
 
 struct verify_base {
     struct cpu cpu[VCPU_MAX];
@@ -10,6 +11,7 @@ struct verify_base {
     struct clock clock;
     enum device_request request;
     u32 exit_value;
+    struct replay_place place; /* the caller's: where in a log it was */
     u64 ram_bytes;
     u8 *ram;      /* offset in it: guest-physical address; host memory only where the guest has touched it */
     bool *filled; /* per page of `ram` */

@@ -79,6 +79,7 @@ struct bochs_cpu {
     /* Sets up the processor for a machine: its model, and whom to ask. Whatever was cached of another one is void. */
     void (*attach)(const struct bochs_host *host, const struct bochs_model *model);
     void (*load)(const struct bochs_state *state); /* does not empty the TLB */
+    void (*set_flags)(uint32_t rflags); /* arithmetic flags differ from what was loaded or stored last, nothing else */
     void (*store)(struct bochs_state *state);
     uint64_t (*icount)(void);
     enum bochs_end (*run)(void);

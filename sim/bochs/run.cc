@@ -148,12 +148,13 @@ static void attach(const bochs_host *host, const bochs_model *model)
     model_begin(model);
 }
 
+static void set_flags(uint32_t rflags) { BX_CPU_THIS_PTR setEFlagsOSZAPC(rflags); }
 static uint64_t icount() { return BX_CPU_THIS_PTR icount; }
 
 const bochs_cpu *reprise_bochs()
 {
     static const bochs_cpu cpu = {
-        BOCHS_ABI, attach, state_load, state_store, icount, run, interrupt, forget, forget_code,
+        BOCHS_ABI, attach, state_load, set_flags, state_store, icount, run, interrupt, forget, forget_code,
     };
     return &cpu;
 }
