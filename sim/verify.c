@@ -98,13 +98,13 @@ static enum pair_state look_again(struct verifier *v)
     return state_hash(p->vm[0]) == hash && verify_pair_same(p) ? state : PAIR_DIFFERS;
 }
 
-/* On to `until`, or to a difference that nothing explains. After a single instruction, a row explains it at once, if any does. */
+/* On to `until`, or to a difference that nothing explains. What differs after a single instruction may come from memory that
+ * differs, and is explained, for a while. */
 static enum pair_state advance(struct verifier *v, u64 until)
 {
     struct verify_pair *p = &v->pair;
-    bool single = v->options.grain.kind == GRAIN_COUNT && v->options.grain.count == 1;
     enum pair_state state = verify_advance(p, until, &v->options);
-    if (host_stop_requested() || (state == PAIR_DIFFERS && (!p->reference || single)))
+    if (host_stop_requested() || (state == PAIR_DIFFERS && !p->reference))
         return state;
     if (p->reference && (state == PAIR_DIFFERS || !written_same(v)))
         return look_again(v);

@@ -149,7 +149,8 @@ static void attach(const bochs_host *host, const bochs_model *model)
 }
 
 static void set_flags(uint32_t rflags) { BX_CPU_THIS_PTR setEFlagsOSZAPC(rflags); }
-static uint64_t icount() { return BX_CPU_THIS_PTR icount; }
+/* While a fault is delivered (EXT says so) its attempt has been counted already, to a device that looks at the clock. */
+static uint64_t icount() { return BX_CPU_THIS_PTR icount + (BX_CPU_THIS_PTR EXT && attempt_counts); }
 
 const bochs_cpu *reprise_bochs()
 {
