@@ -7,6 +7,10 @@
 BX_MEM_C bx_mem;
 static bool flush_wanted;
 
+/* For instructions outside RAM, which Bochs wants to read from memory. */
+static Bit8u outside[4096];
+const unsigned INSTRUCTION_MAX = 15;
+
 bool memory_take_flush()
 {
     bool wanted = flush_wanted;
@@ -27,15 +31,19 @@ void reprise_physical_access(bx_phy_address address, unsigned rw, unsigned why)
 
 Bit8u *BX_MEM_C::getHostMemAddr(BX_CPU_C *, bx_phy_address address, unsigned rw)
 {
-    /* Instructions outside RAM: Bochs wants memory to read them from. They are what is there now. */
-    static Bit8u outside[4096];
     bochs_rights rights = rw == BX_EXECUTE ? BOCHS_FETCH : rw & 1 ? BOCHS_WRITE : BOCHS_READ;
     Bit64u page = address & ~(Bit64u)4095;
     Bit8u *host = plugin_host.page(plugin_host.context, page, rights);
-    if (host || rights != BOCHS_FETCH)
-        return host;
-    plugin_host.read(plugin_host.context, page, outside, sizeof outside);
-    return outside;
+    return host || rights != BOCHS_FETCH ? host : outside;
+}
+
+bool memory_fetch_outside(const Bit8u *page, bx_phy_address address)
+{
+    unsigned at = address & 4095, room = sizeof outside - at;
+    if (page != outside)
+        return false;
+    plugin_host.read(plugin_host.context, address, outside + at, room < INSTRUCTION_MAX ? room : INSTRUCTION_MAX);
+    return true;
 }
 
 void BX_MEM_C::readPhysicalPage(BX_CPU_C *, bx_phy_address address, unsigned bytes, void *data)

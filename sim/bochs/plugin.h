@@ -19,6 +19,9 @@ bool surroundings_take_reset();
 /* memory.cc: true once after something that makes translations void. */
 bool memory_take_flush();
 void memory_want_flush();
+/* If `page`, from which the instruction at `address` is to be decoded, stands for one outside RAM: puts there what a device
+ * gives for the instruction now, and answers true. */
+bool memory_fetch_outside(const Bit8u *page, bx_phy_address address);
 
 /* state.cc */
 void state_load(const bochs_state *s);

@@ -50,13 +50,29 @@ static void deliver_after()
     BX_CPU_THIS_PTR exception(BX_DB_EXCEPTION, 0);
 }
 
+/* What is decoded from a device is decoded each time. */
+static bool outside_ram()
+{
+    bx_address biased = RIP + BX_CPU_THIS_PTR eipPageBias;
+    if (biased >= BX_CPU_THIS_PTR eipPageWindowSize) {
+        BX_CPU_THIS_PTR prefetch();
+        biased = RIP + BX_CPU_THIS_PTR eipPageBias;
+    }
+    bx_phy_address address = BX_CPU_THIS_PTR pAddrFetchPage + biased;
+    if (!memory_fetch_outside(BX_CPU_THIS_PTR eipFetchPtr, address))
+        return false;
+    BX_CPU_THIS_PTR iCache.get_entry(address, BX_CPU_THIS_PTR fetchModeMask)->pAddr = BX_ICACHE_INVALID_PHY_ADDRESS;
+    return true;
+}
+
 /* Bochs finds an instruction that crosses a page again by its first page alone, whatever the second one has become since: such
- * an instruction is decoded each time. */
+ * an instruction is decoded each time as well. */
 static bxInstruction_c *fetch()
 {
-    enum { LAST_LINE = 0x80000000u };
+    const Bit32u last_line = 0x80000000u;
+    bool outside = outside_ram();
     bxICacheEntry_c *entry = BX_CPU_THIS_PTR getICacheEntry();
-    if (entry->traceMask == LAST_LINE && (entry->pAddr & 4095) + entry->i->ilen() > 4096)
+    if (outside || (entry->traceMask == last_line && (entry->pAddr & 4095) + entry->i->ilen() > 4096))
         entry->pAddr = BX_ICACHE_INVALID_PHY_ADDRESS;
     return entry->i;
 }
