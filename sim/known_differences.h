@@ -16,7 +16,8 @@ enum known_right {
 /* Instructions that both machines have executed since their states were last compared, and were the same. */
 struct known_stretch {
     struct cpu before; /* of either */
-    bool faulted;      /* a fault was delivered; valid while verify_pair.memory_each */
+    u64 faults;        /* that were delivered to the believed machine by then */
+    bool faulted;      /* another one was on the way */
     unsigned count;    /* 0: not known which */
     u16 rows[KNOWN_BLOCK_MAX]; /* of isa.def; ISA_INVALID where none is */
 };

@@ -2,9 +2,8 @@
 
 #include "core/boot.h"
 #include "mmu/access.h"
-#include "sbe/decode.h"
-#include "sim/dump.h"
 #include "sim/host_linux.h"
+#include "sim/known_stretch.h"
 #include "sim/state_diff.h"
 
 #include <stdio.h>
@@ -125,34 +124,14 @@ static bool console_same(const struct console_record *c)
 
 /* ---- Cuts --------------------------------------------------------------------------------------- */
 
-static bool ends_block(u8 cls) { return cls == CLS_BRANCH || cls == CLS_CALLOUT || cls == CLS_STRING; }
-
-/* Instructions from CS:`rip` to the end of the block, or `max`. One that does not decode ends it, with row ISA_INVALID. */
-static unsigned block_decode(struct vcpu *v, u64 rip, u16 *rows, unsigned max)
-{
-    unsigned count = 0;
-    u64 page = (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT;
-    while (count < max && (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT == page) {
-        u8 bytes[INSN_MAX];
-        struct insn insn;
-        unsigned available = dump_code(v, rip, bytes, INSN_MAX);
-        bool known = decode(bytes, available, (enum code_mode)v->mode, &insn) == DECODE_OK;
-        rows[count++] = known ? insn.row : ISA_INVALID;
-        if (!known || ends_block(isa_rows[insn.row].cls))
-            break;
-        rip += insn.length;
-    }
-    return count;
-}
-
 /* A single instruction is decoded only if something differs. */
 static u64 reference_cut(struct verify_pair *p, u64 until, const struct grain *grain)
 {
     struct vcpu *v = p->vm[0]->vcpu[0];
     u64 now = verify_pair_icount(p);
     bool single = grain->kind == GRAIN_COUNT && grain->count == 1;
-    p->stretch.before = v->cpu;
-    p->stretch.count = single ? 0 : block_decode(v, v->cpu.rip, p->stretch.rows, KNOWN_BLOCK_MAX);
+    known_stretch_begin(&p->stretch, v);
+    p->stretch.count = single ? 0 : known_block_decode(v, v->cpu.rip, p->stretch.rows, KNOWN_BLOCK_MAX);
     u64 cut = single ? now + 1 : now + p->stretch.count;
     if (cut > until) {
         cut = until;
@@ -170,35 +149,13 @@ static u64 next_cut(struct verify_pair *p, u64 until, const struct grain *grain)
     if (grain->kind == GRAIN_COUNT)
         cut = now - now % grain->count + grain->count;
     else if (grain->kind == GRAIN_BLOCK)
-        cut = now + block_decode(p->vm[0]->vcpu[0], p->vm[0]->vcpu[0]->cpu.rip, block, BLOCK_MAX);
+        cut = now + known_block_decode(p->vm[0]->vcpu[0], p->vm[0]->vcpu[0]->cpu.rip, block, BLOCK_MAX);
     return cut < until ? cut : until;
 }
 
 static bool cut_same(const struct verify_pair *p)
 {
     return p->stop[0] == p->stop[1] && console_same(&p->console) && state_same(p->vm[0], p->vm[1]);
-}
-
-static bool same_code(const struct cpu *a, const struct cpu *b)
-{
-    return !memcmp(&a->seg[SEG_CS], &b->seg[SEG_CS], sizeof a->seg[SEG_CS]) && a->cr0 == b->cr0 && a->cr3 == b->cr3 &&
-           a->efer == b->efer;
-}
-
-/* What has just been executed, in the mode that it was executed in. */
-static void decode_stretch(struct verify_pair *p)
-{
-    struct vcpu *v = p->vm[0]->vcpu[0];
-    if (same_code(&v->cpu, &p->stretch.before)) {
-        p->stretch.count = block_decode(v, p->stretch.before.rip, p->stretch.rows, 1);
-        return;
-    }
-    struct cpu now = v->cpu;
-    v->cpu = p->stretch.before;
-    vcpu_update_mode(v);
-    p->stretch.count = block_decode(v, v->cpu.rip, p->stretch.rows, 1);
-    v->cpu = now;
-    vcpu_update_mode(v);
 }
 
 static u64 written_difference(const struct verify_pair *p)
@@ -225,39 +182,12 @@ static bool memory_explained(struct verify_pair *p)
     return true;
 }
 
-/* Flags are most of what differs, and nothing is derived from them. */
-static bool only_flags_differ(struct verify_pair *p)
-{
-    struct cpu *ours = &p->vm[0]->vcpu[0]->cpu, *theirs = &p->vm[1]->vcpu[0]->cpu;
-    u32 flags = theirs->aflags;
-    theirs->aflags = ours->aflags;
-    bool only = cut_same(p);
-    theirs->aflags = flags;
-    return only;
-}
-
 /* Is everything that differs explained? Then the reference goes on with our values. */
 static bool explained(struct verify_pair *p)
 {
-    struct vcpu *ours = p->vm[0]->vcpu[0], *theirs = p->vm[1]->vcpu[0];
     if (!p->reference || p->stop[0] != p->stop[1])
         return false;
-    if (!p->stretch.count)
-        decode_stretch(p);
-    bool flags = only_flags_differ(p);
-    if (!known_differences_adopt(p->vm[1]->config.engine, &p->stretch, &ours->cpu, &theirs->cpu, p->explained))
-        return false;
-    if (!flags)
-        vcpu_update_mode(theirs);
-    return memory_explained(p) && (flags || cut_same(p));
-}
-
-static u64 faults_of(const struct vm *vm)
-{
-    u64 sum = 0;
-    for (unsigned n = 0; n < ARRAY_LEN(vm->stats.exceptions); n++)
-        sum += vm->stats.exceptions[n];
-    return sum;
+    return known_stretch_explain(&p->stretch, p->vm[0], p->vm[1], p->explained) && memory_explained(p) && cut_same(p);
 }
 
 /* A replay ends as a machine does. What it finds to be different from the log is so for both, or is a difference. */
@@ -286,7 +216,6 @@ enum vm_stop verify_pair_step(struct verify_pair *p)
 
 static bool run_both(struct verify_pair *p, u64 until)
 {
-    u64 faults = faults_of(p->vm[0]);
     host_console_set_tap(tap, &p->console);
     p->cut = until;
     for (unsigned n = 0; n < 2 && p->memory_each; n++)
@@ -297,7 +226,7 @@ static bool run_both(struct verify_pair *p, u64 until)
     }
     host_console_set_tap(NULL, NULL);
     p->cuts++;
-    p->stretch.faulted = faults_of(p->vm[0]) != faults;
+    known_stretch_end(&p->stretch, p->vm[0]);
     return (cut_same(p) && written_difference(p) == UINT64_MAX) || explained(p);
 }
 

@@ -3,6 +3,10 @@
 
 #include "cpu/apic.h"
 #include "cpu/cpuid.h"
+#include "cpu/decoder/ia_opcodes.h"
+#include "cpu/decoder/fetchdecode.h"
+
+#include <string.h>
 
 struct feature {
     const char *name;
@@ -37,12 +41,26 @@ public:
     void dump_cpuid() const override {}
 };
 
+extern bxIAOpcodeTable BxOpcodesTable[];
+
+/* Bochs strikes out of its table what a model has not, for good: a second model begins with the table as it was. */
+static void opcodes_restore()
+{
+    static bxIAOpcodeTable *whole;
+    if (!whole) {
+        whole = new bxIAOpcodeTable[BX_IA_LAST];
+        memcpy(whole, BxOpcodesTable, BX_IA_LAST * sizeof *whole);
+    }
+    memcpy(BxOpcodesTable, whole, BX_IA_LAST * sizeof *whole);
+}
+
 /* What BX_CPU_C::initialize() does, but for the choice of one of Bochs' own models. */
 void model_begin(const bochs_model *m)
 {
     delete BX_CPU_THIS_PTR cpuid;
     BX_CPU_THIS_PTR cpuid = new reprise_model(BX_CPU(0), m);
     BX_CPU_THIS_PTR cpuid->get_cpu_extensions(BX_CPU_THIS_PTR ia_extensions_bitmask);
+    opcodes_restore();
     BX_CPU_THIS_PTR init_FetchDecodeTables();
     BX_CPU_THIS_PTR xsave_xrestor_init();
     BX_CPU_THIS_PTR reset(BX_RESET_HARDWARE);
