@@ -25,7 +25,8 @@ static bool undefined_flags(const struct known_stretch *s, const struct cpu *our
     return !open;
 }
 
-/* Conditions on memory get no processors. */
+/* ---- Conditions on memory as well, which get no processors -------------------------------------------- */
+
 static bool far_faulted(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
 {
     (void)ours;
@@ -53,6 +54,99 @@ static bool in_64_bit_code(const struct known_stretch *s, const struct cpu *ours
     return cpu_code64(&s->before);
 }
 
+static bool both_shut_down(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    return s->shut_down && (!theirs || theirs->activity == ours->activity);
+}
+
+static bool vex_outside_protected(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return s->faulted && cpu_real_segments(&s->before) && last_row(s)->map >= MAP_VEX_0F;
+}
+
+static bool stack_faulted(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return s->faulted && (last_row(s)->cls == CLS_STACK || last_row(s)->cls == CLS_BRANCH);
+}
+
+static bool stepped_undefined_flags(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return (s->before.rflags & FLAG_TF) && last_row(s)->flags_undefined;
+}
+
+static bool faulted(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return s->faulted;
+}
+
+static bool of_16_bits(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return s->opsize == 2;
+}
+
+static bool of_16_bits_in_64(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    return of_16_bits(s, ours, theirs) && cpu_code64(&s->before);
+}
+
+/* A register points to the last bytes of 4 GiB, or the instruction lies there; or the stack grows down from its first bytes. */
+static bool wraps_at_4g(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    const u32 near = 32;
+    bool wraps = (u32)s->before.rip + near < near || (u32)s->before.gpr[RSP] < near;
+    (void)ours;
+    (void)theirs;
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        wraps |= (u32)s->before.gpr[n] + near < near;
+    return wraps && s->limit_faulted && !cpu_code64(&s->before);
+}
+
+static bool nop_of_p6(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    const struct isa_row *row = last_row(s);
+    (void)ours;
+    (void)theirs;
+    return s->faulted && row->map == MAP_0F && row->opcode >= 0x18 && row->opcode <= 0x1f;
+}
+
+static bool sreg_with_rex_r(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    const u8 *operands = last_row(s)->operands;
+    (void)ours;
+    (void)theirs;
+    return (s->rex & 4) && (isa_operands[operands[0]].kind == OPK_SREG || isa_operands[operands[1]].kind == OPK_SREG);
+}
+
+static bool unusable(const struct segment *a, const struct segment *b)
+{
+    return (a->attributes & b->attributes & SEG_UNUSABLE) || a->attributes == b->attributes;
+}
+
+static bool null_segments(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    bool null = true;
+    (void)s;
+    for (unsigned n = 0; n < SEG_COUNT; n++)
+        null &= unusable(&ours->seg[n], &theirs->seg[n]);
+    return null;
+}
+
+static bool only_c1(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)s;
+    return (ours->fpu.fxsave[3] ^ theirs->fpu.fxsave[3]) == 2 && ours->fpu.fxsave[2] == theirs->fpu.fxsave[2];
+}
+
 /* ---- The table ------------------------------------------------------------------------------------- */
 
 const struct known_row known_rows[] = {
@@ -62,6 +156,38 @@ const struct known_row known_rows[] = {
      "x87 selectors in 64-bit code: FXSAVE64 has none, and processors may report 0 (SDM vol. 1, 8.1.8, 10.5.1.1)"},
     {"bochs", "call jmp ret* iret* int* into", "memory", far_faulted, KNOWN_UNDEFINED,
      "a far transfer that faults on its way: Bochs has written part of the frame, or touched its page; ours nothing"},
+    {"bochs", NULL, "rflags cr2 memory", both_shut_down, KNOWN_UNDEFINED,
+     "after a triple fault: what the deliveries on the way there have left (SDM vol. 3, 6.15, \"Interrupt 8\")"},
+    {"bochs", "*", "*", vex_outside_protected, KNOWN_OURS,
+     "VEX in real-address and v86 mode: #UD (SDM vol. 2, 2.7); Bochs executes BMI there"},
+    {"bochs", "*", "memory", stack_faulted, KNOWN_UNDEFINED,
+     "a stack instruction that faults on its way: Bochs has pushed part of it; ours nothing"},
+    {"bochs", "*", "memory", stepped_undefined_flags, KNOWN_UNDEFINED,
+     "flags that the instruction leaves undefined, in the frame of its single-step trap"},
+    {"bochs", "lds les lss lfs lgs ret* iret* call jmp push* pop* enter leave f*", "cr2", faulted, KNOWN_UNDEFINED,
+     "which of several bytes that are missing is reported: the manual does not say in which order an operand is read"},
+    {"bochs", "f*", "fip fdp fop fcs fds", faulted, KNOWN_UNDEFINED,
+     "pointers of an x87 instruction that faults on its operand (SDM vol. 1, 8.1.8): ours are of the last that executed"},
+    {"bochs", "shld shrd", "r* flags memory", of_16_bits, KNOWN_UNDEFINED,
+     "SHLD, SHRD of 16 bits by more than 16: the result is undefined (SDM vol. 2, \"SHLD\")"},
+    {"bochs", "enter leave", "rsp rbp memory", of_16_bits_in_64, KNOWN_OURS,
+     "ENTER, LEAVE with 66 in 64-bit code push and pop 16 bits (SDM vol. 2, \"ENTER\"; processors do); Bochs ignores 66"},
+    {"bochs", "rcp* rsqrt*", "xmm", NULL, KNOWN_UNDEFINED, "approximations; ours are the host processor's (SDM vol. 1, 11.6)"},
+    {"bochs", "ps*", "st", NULL, KNOWN_OURS,
+     "MMX shifts by an immediate 0 set bits 79..64 of the register as every MMX write (SDM vol. 1, 9.6.2); Bochs leaves them"},
+    {"bochs", "fcomi* fucomi*", "fsw", only_c1, KNOWN_UNDEFINED,
+     "C1 after FCOMI without a stack fault: ours is the host processor's"},
+    {"bochs", "*", "*", wraps_at_4g, KNOWN_UNDEFINED,
+     "with a limit of FFFFFFFFH, an access beyond it may fault or wrap (SDM vol. 3, 5.3): ours faults, Bochs wraps"},
+    {"bochs", "nop prefetch*", "*", nop_of_p6, KNOWN_OURS,
+     "0F 18..1F on a Pentium: #UD, they came with the P6 family (SDM vol. 2, \"NOP\"); to Bochs they are always there"},
+    {"bochs", "mov", "*", sreg_with_rex_r, KNOWN_OURS,
+     "REX.R has no meaning with a segment register (SDM vol. 2, 2.2.1.2): Bochs raises #UD"},
+    {"bochs", "f2xm1 fyl2x* fptan fpatan fsin* fcos fprem*", "st", NULL, KNOWN_UNDEFINED,
+     "transcendental instructions are right to one unit in the last place (SDM vol. 1, 8.3.10); ours are the host processor's"},
+    {"bochs", "maskmovq", "cr2 fsw ftw st", faulted, KNOWN_UNDEFINED,
+     "MASKMOVQ that faults: whether MMX state has been entered, and which byte is reported (SDM vol. 2, \"MASKMOVQ\")"},
+    {"bochs", "*", "es.attributes ds.attributes fs.attributes gs.attributes", null_segments, KNOWN_UNDEFINED, "the hidden part of an unusable segment"},
     {"bochs", "mov", "memory", general_detect, KNOWN_OURS,
      "general detect pushes RF as every fault but an instruction breakpoint does (SDM vol. 3, 17.3.1.1); Bochs pushes 0"},
     {"bochs", "sysret", "rflags", only_rf, KNOWN_OURS,

@@ -17,9 +17,12 @@ enum known_right {
 struct known_stretch {
     struct cpu before; /* of either */
     u64 faults;        /* that were delivered to the believed machine by then */
-    bool faulted;      /* another one was on the way */
+    u64 limit_faults;  /* #GP and #SS among them */
+    bool faulted, limit_faulted; /* another one was on the way */
     unsigned count;    /* 0: not known which */
     u16 rows[KNOWN_BLOCK_MAX]; /* of isa.def; ISA_INVALID where none is */
+    u8 opsize, rex;            /* of the last one: in bytes, and its REX prefix's low bits */
+    bool shut_down;            /* the believed machine, at the end */
 };
 
 struct known_row {

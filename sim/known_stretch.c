@@ -8,21 +8,22 @@
 
 static bool ends_block(u8 cls) { return cls == CLS_BRANCH || cls == CLS_CALLOUT || cls == CLS_STRING; }
 
-unsigned known_block_decode(struct vcpu *v, u64 rip, u16 *rows, unsigned max)
+void known_stretch_decode(struct known_stretch *s, struct vcpu *v, u64 rip, unsigned max)
 {
-    unsigned count = 0;
     u64 page = (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT;
-    while (count < max && (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT == page) {
+    s->count = 0;
+    while (s->count < max && (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT == page) {
         u8 bytes[INSN_MAX];
         struct insn insn;
         unsigned available = dump_code(v, rip, bytes, INSN_MAX);
         bool known = decode(bytes, available, (enum code_mode)v->mode, &insn) == DECODE_OK;
-        rows[count++] = known ? insn.row : ISA_INVALID;
+        s->rows[s->count++] = known ? insn.row : ISA_INVALID;
+        s->opsize = known ? insn.opsize : 0;
+        s->rex = known ? insn.rex : 0;
         if (!known || ends_block(isa_rows[insn.row].cls))
             break;
         rip += insn.length;
     }
-    return count;
 }
 
 static u64 faults_of(const struct vm *vm)
@@ -37,10 +38,16 @@ void known_stretch_begin(struct known_stretch *s, const struct vcpu *v)
 {
     s->before = v->cpu;
     s->faults = faults_of(v->vm);
+    s->limit_faults = v->vm->stats.exceptions[VEC_GP] + v->vm->stats.exceptions[VEC_SS];
     s->count = 0;
 }
 
-void known_stretch_end(struct known_stretch *s, const struct vm *ours) { s->faulted = faults_of(ours) != s->faults; }
+void known_stretch_end(struct known_stretch *s, const struct vm *ours) 
+{
+    s->faulted = faults_of(ours) != s->faults;
+    s->limit_faulted = ours->stats.exceptions[VEC_GP] + ours->stats.exceptions[VEC_SS] != s->limit_faults;
+    s->shut_down = ours->vcpu[0]->cpu.activity == ACTIVITY_SHUTDOWN;
+}
 
 static bool same_code(const struct cpu *a, const struct cpu *b)
 {
@@ -52,13 +59,13 @@ static bool same_code(const struct cpu *a, const struct cpu *b)
 static void decode_behind(struct known_stretch *s, struct vcpu *v)
 {
     if (same_code(&v->cpu, &s->before)) {
-        s->count = known_block_decode(v, s->before.rip, s->rows, 1);
+        known_stretch_decode(s, v, s->before.rip, 1);
         return;
     }
     struct cpu now = v->cpu;
     v->cpu = s->before;
     vcpu_update_mode(v);
-    s->count = known_block_decode(v, v->cpu.rip, s->rows, 1);
+    known_stretch_decode(s, v, v->cpu.rip, 1);
     v->cpu = now;
     vcpu_update_mode(v);
 }

@@ -13,8 +13,8 @@ void known_stretch_end(struct known_stretch *s, const struct vm *ours);
  * s->count 0, one instruction was executed. */
 bool known_stretch_explain(struct known_stretch *s, struct vm *ours, struct vm *theirs, u64 counts[KNOWN_ROWS_MAX]);
 
-/* Rows of isa.def from CS:`rip` to the end of the block, or `max`; returns how many. One that does not decode ends it, with
- * row ISA_INVALID. */
-unsigned known_block_decode(struct vcpu *v, u64 rip, u16 *rows, unsigned max);
+/* Fills in s->rows from CS:`rip` to the end of the block, or `max`, and how many there are. One that does not decode ends it,
+ * with row ISA_INVALID. */
+void known_stretch_decode(struct known_stretch *s, struct vcpu *v, u64 rip, unsigned max);
 
 #endif

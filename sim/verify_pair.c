@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_MAX = 64 };
-
 static bool boot_one(struct vm *vm, const struct run_options *options, char *message)
 {
     struct boot_report report;
@@ -131,7 +129,8 @@ static u64 reference_cut(struct verify_pair *p, u64 until, const struct grain *g
     u64 now = verify_pair_icount(p);
     bool single = grain->kind == GRAIN_COUNT && grain->count == 1;
     known_stretch_begin(&p->stretch, v);
-    p->stretch.count = single ? 0 : known_block_decode(v, v->cpu.rip, p->stretch.rows, KNOWN_BLOCK_MAX);
+    if (!single)
+        known_stretch_decode(&p->stretch, v, v->cpu.rip, KNOWN_BLOCK_MAX);
     u64 cut = single ? now + 1 : now + p->stretch.count;
     if (cut > until) {
         cut = until;
@@ -142,14 +141,16 @@ static u64 reference_cut(struct verify_pair *p, u64 until, const struct grain *g
 
 static u64 next_cut(struct verify_pair *p, u64 until, const struct grain *grain)
 {
-    u16 block[BLOCK_MAX];
+    struct vcpu *v = p->vm[0]->vcpu[0];
     u64 now = verify_pair_icount(p), cut = until;
     if (p->reference)
         return reference_cut(p, until, grain);
     if (grain->kind == GRAIN_COUNT)
         cut = now - now % grain->count + grain->count;
-    else if (grain->kind == GRAIN_BLOCK)
-        cut = now + known_block_decode(p->vm[0]->vcpu[0], p->vm[0]->vcpu[0]->cpu.rip, block, BLOCK_MAX);
+    if (grain->kind == GRAIN_BLOCK) {
+        known_stretch_decode(&p->stretch, v, v->cpu.rip, KNOWN_BLOCK_MAX);
+        cut = now + p->stretch.count;
+    }
     return cut < until ? cut : until;
 }
 
