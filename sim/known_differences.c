@@ -66,6 +66,13 @@ static bool vex_outside_protected(const struct known_stretch *s, const struct cp
     return s->faulted && cpu_real_segments(&s->before) && last_row(s)->map >= MAP_VEX_0F;
 }
 
+static bool unit_faulted(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return s->faulted && last_row(s)->cls == CLS_FPU;
+}
+
 static bool stack_faulted(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
 {
     (void)ours;
@@ -162,6 +169,8 @@ const struct known_row known_rows[] = {
      "VEX in real-address and v86 mode: #UD (SDM vol. 2, 2.7); Bochs executes BMI there"},
     {"bochs", "*", "memory", stack_faulted, KNOWN_UNDEFINED,
      "a stack instruction that faults on its way: Bochs has pushed part of it; ours nothing"},
+    {"bochs", "*", "memory", unit_faulted, KNOWN_UNDEFINED,
+     "an x87, MMX or SSE instruction that faults: whether its operand's page is marked accessed (SDM vol. 3, 4.8)"},
     {"bochs", "*", "memory", stepped_undefined_flags, KNOWN_UNDEFINED,
      "flags that the instruction leaves undefined, in the frame of its single-step trap"},
     {"bochs", "lds les lss lfs lgs ret* iret* call jmp push* pop* enter leave f*", "cr2", faulted, KNOWN_UNDEFINED,
@@ -175,8 +184,8 @@ const struct known_row known_rows[] = {
     {"bochs", "rcp* rsqrt*", "xmm", NULL, KNOWN_UNDEFINED, "approximations; ours are the host processor's (SDM vol. 1, 11.6)"},
     {"bochs", "ps*", "st", NULL, KNOWN_OURS,
      "MMX shifts by an immediate 0 set bits 79..64 of the register as every MMX write (SDM vol. 1, 9.6.2); Bochs leaves them"},
-    {"bochs", "fcomi* fucomi*", "fsw", only_c1, KNOWN_UNDEFINED,
-     "C1 after FCOMI without a stack fault: ours is the host processor's"},
+    {"bochs", "fcomi* fucomi* f2xm1 fyl2x* fptan fpatan fsin* fcos fprem*", "fsw", only_c1, KNOWN_UNDEFINED,
+     "C1 after a comparison, or the direction in which an approximation was rounded: ours is the host processor's"},
     {"bochs", "*", "*", wraps_at_4g, KNOWN_UNDEFINED,
      "with a limit of FFFFFFFFH, an access beyond it may fault or wrap (SDM vol. 3, 5.3): ours faults, Bochs wraps"},
     {"bochs", "nop prefetch*", "*", nop_of_p6, KNOWN_OURS,

@@ -23,4 +23,13 @@ if(TARGET reprise-bochs AND TARGET reprise)
     bochs_test(linux.${flavour} $<TARGET_FILE:reprise> linux ${folder}/vmlinuz --initrd ${folder}/initrd
       --append console=ttyS0 -m 512M --max-insns 4M)
   endforeach()
+
+  # Random programs of a seed whose differences all have a row; and a fault among them.
+  if(TARGET random_engines)
+    add_test(NAME engines.bochs COMMAND random_engines --engines interp,bochs --programs 200 --seed 18)
+    add_test(NAME engines.bochs.planted COMMAND random_engines_faulty --engines faulty,bochs --programs 200 --seed 18)
+    set_tests_properties(engines.bochs engines.bochs.planted PROPERTIES TIMEOUT 300
+      ENVIRONMENT "REPRISE_BOCHS=$<TARGET_FILE:reprise-bochs>;REPRISE_FAULT=adc@0")
+    set_tests_properties(engines.bochs.planted PROPERTIES PASS_REGULAR_EXPRESSION ": adc .*1 fail")
+  endif()
 endif()
