@@ -82,7 +82,8 @@ static bool parse_engines(struct verify_options *o, char *message)
         return parse_against(o, message);
     size_t first = o->engines_text ? strcspn(o->engines_text, ",") : 0;
     if (!first || !o->engines_text[first]) {
-        snprintf(message, MESSAGE_MAX, "two engines to compare are missing; write for example --engines interp,sbe, or --against bochs");
+        snprintf(message, MESSAGE_MAX, "two engines to compare are missing; write for example --engines interp,sbe, or "
+                 "--against bochs");
         return false;
     }
     const char *second = o->engines_text + first + 1;

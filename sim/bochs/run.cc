@@ -44,7 +44,8 @@ static void deliver_before()
 /* After a retired one. The trap of a task that was just entered waits for its first instruction. */
 static void deliver_after()
 {
-    if (!(BX_CPU_THIS_PTR debug_trap & TRAPS & ~BX_DEBUG_TRAP_TASK_SWITCH_BIT) || BX_CPU_THIS_PTR interrupts_inhibited(BX_INHIBIT_DEBUG))
+    Bit32u due = BX_CPU_THIS_PTR debug_trap & TRAPS & ~BX_DEBUG_TRAP_TASK_SWITCH_BIT;
+    if (!due || BX_CPU_THIS_PTR interrupts_inhibited(BX_INHIBIT_DEBUG))
         return;
     attempt_counts = false;
     BX_CPU_THIS_PTR activity_state = BX_CPU_C::BX_ACTIVITY_STATE_ACTIVE; /* the trap of HLT ends it */

@@ -150,7 +150,8 @@ void state_load(const bochs_state *s)
     BX_CPU_THIS_PTR eflags = s->rflags;
     BX_CPU_THIS_PTR setEFlagsOSZAPC(s->rflags);
     BX_CPU_THIS_PTR icount = s->icount;
-    BX_CPU_THIS_PTR inhibit_mask = s->mov_ss_shadow ? BX_INHIBIT_INTERRUPTS_BY_MOVSS : s->int_shadow ? BX_INHIBIT_INTERRUPTS : 0;
+    BX_CPU_THIS_PTR inhibit_mask = s->mov_ss_shadow ? BX_INHIBIT_INTERRUPTS_BY_MOVSS
+                                   : s->int_shadow ? BX_INHIBIT_INTERRUPTS : 0;
     BX_CPU_THIS_PTR inhibit_icount = s->icount;
     BX_CPU_THIS_PTR debug_trap = (s->pending_db & (DR6_BREAKPOINTS | DR6_TRAPS)) |
                                  (s->pending_db & DR6_BREAKPOINTS ? TRAP_HIT : 0);
