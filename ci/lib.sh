@@ -17,6 +17,8 @@ packages_bench=(gcc-multilib qemu-system-x86 qemu-utils bochs bochsbios vgabios 
 packages_test=(libcmocka-dev gdb libunicorn-dev qemu-system-x86 bochs bochsbios vgabios bochs-term grub-pc-bin grub-common
                xorriso mtools acpica-tools man-db gcc-multilib python3)
 
+# The reference CPU (ci/bochs).
+packages_bochs=(g++ make xz-utils)
 packages_proofs=(frama-c-base why3 z3 cvc4 cvc5)
 
 as_root() {

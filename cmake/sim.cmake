@@ -18,7 +18,7 @@ endif()
 # Logs: compression, and the names of images by content.
 find_library(ZSTD zstd REQUIRED)
 find_library(GCRYPT gcrypt REQUIRED)
-target_link_libraries(sim_host PUBLIC ${ZSTD} ${GCRYPT} m)
+target_link_libraries(sim_host PUBLIC ${ZSTD} ${GCRYPT} m ${CMAKE_DL_LIBS})
 target_compile_definitions(sim_host PRIVATE _GNU_SOURCE REPRISE_FPU_VOLATILE=$<IF:$<BOOL:${SANITIZE}>,1,0>)
 add_dependencies(sim_host isa_index)
 
@@ -55,6 +55,13 @@ install(TARGETS reprise)
 install(FILES ${CMAKE_BINARY_DIR}/reprise.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${CMAKE_BINARY_DIR}/reprise.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME reprise)
 
+# The reference processor is a plug-in beside the program, if ci/bochs has built what it is made of.
+set(REPRISE_CACHE ${CMAKE_SOURCE_DIR}/.cache CACHE PATH "where ci/fetch-guests keeps Debian's kernels, and ci/bochs Bochs")
+set(BOCHS ${REPRISE_CACHE}/bochs)
+if(EXISTS ${BOCHS}/built)
+  include(cmake/bochs.cmake)
+endif()
+
 enable_testing()
 set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_SOURCE_DIR}/cmake/test_environment.cmake)
 find_library(CMOCKA cmocka)
@@ -79,7 +86,6 @@ set(REPRISE_SANITIZED_BUILD "" CACHE PATH "build folder of the sanitized simulat
 add_custom_target(sanitized DEPENDS reprise ${UNIT_TEST_PROGRAMS})
 
 # Stock kernels: what their programs print must be what they print under QEMU. ci/fetch-guests fetches them.
-set(REPRISE_CACHE ${CMAKE_SOURCE_DIR}/.cache CACHE PATH "where ci/fetch-guests keeps Debian's kernels")
 foreach(engine ${REPRISE_ENGINES})
   engine_prefix(${engine} prefix)
   foreach(flavour 686 686-pae amd64)

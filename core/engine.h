@@ -33,6 +33,9 @@ struct engine {
     /* Optional: finds the host code that holds the guest instruction at CS:`rip` in the present mode, if there is any. Changes
      * nothing. */
     bool (*explain)(struct vcpu *v, u64 rip, struct engine_code *code);
+    /* Optional: delivers an interrupt (EVENT_EXTERNAL, EVENT_NMI) in the engine's own way; else exception_deliver() does. */
+    void (*deliver)(struct vcpu *v, const struct event *event);
+    bool reference; /* written by others: undefined flags are its own, and some differences are known */
 };
 #define FORGET_ALL UINT64_MAX
 

@@ -119,6 +119,15 @@ static void note_delivery(struct vm *vm)
     s->hit |= s->at_delivery;
 }
 
+static void deliver(struct vcpu *v, const struct event *event)
+{
+    const struct engine *engine = v->vm->config.engine;
+    if (engine->deliver)
+        engine->deliver(v, event);
+    else
+        exception_deliver(v, event);
+}
+
 /* Delivers what may be delivered at this boundary: at most one external interrupt, so that a line which its
  * acknowledgement does not lower cannot hold up the guest. Returns true if one waits that may be delivered after the next
  * instruction: the shadow has passed by then, or the handler began with interrupts on. */
@@ -133,7 +142,7 @@ static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
         c->nmi_pending = 0;
         c->activity = ACTIVITY_RUNNING;
         note_delivery(vm);
-        exception_deliver(v, &(struct event){.vector = VEC_NMI, .type = EVENT_NMI});
+        deliver(v, &(struct event){.vector = VEC_NMI, .type = EVENT_NMI});
         if (c->activity == ACTIVITY_SHUTDOWN)
             return false;
     }
@@ -147,7 +156,7 @@ static bool deliver_interrupts(struct vm *vm, struct vcpu *v)
     struct event event = {.vector = chipset_interrupt_acknowledge(vm, v), .type = EVENT_EXTERNAL};
     vm->stats.interrupts++;
     note_delivery(vm);
-    exception_deliver(v, &event);
+    deliver(v, &event);
     return (c->rflags & FLAG_IF) && chipset_interrupt_pending(vm, v);
 }
 

@@ -357,6 +357,9 @@ static void choose_engines(struct options *o, const char *text)
     o->engines[1] = engine_find(comma + 1);
     if (!o->engines[0] || !o->engines[1])
         usage("--engines: no such engine; `reprise list` shows them");
+    for (unsigned n = 0; n < 2; n++)
+        if (engine_missing(o->engines[n]))
+            usage(engine_missing(o->engines[n]));
 }
 
 static bool take_flag(struct options *o, const char *word)

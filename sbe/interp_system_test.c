@@ -71,9 +71,13 @@ static void missing_features_are_undefined_opcodes(void **state)
     assert_faults(v, VEC_UD, RDTSCP);
     assert_faults(v, VEC_UD, 0x0f, 0x34); /* SYSENTER */
     assert_faults(v, VEC_UD, 0x0f, 0x45, 0xc0); /* CMOVNE */
+    for (u8 opcode = 0x18; opcode < 0x20; opcode++)
+        assert_faults(v, VEC_UD, 0x0f, opcode, 0xc0); /* NOP r/m32, and hints */
     assert_retires(v, RDTSC);
     v = machine_enter(old, PROTECTED, 3);
     assert_faults(v, VEC_UD, MONITOR);
+    v = machine_enter(vm, PROTECTED, 0);
+    assert_retires(v, 0x0f, 0x1f, 0xc0);
 }
 
 static void privileged_rows_need_ring_0(void **state)

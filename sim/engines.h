@@ -10,4 +10,7 @@
 const struct engine *engine_at(unsigned n);
 const struct engine *engine_find(const char *name); /* NULL if unknown */
 
+/* NULL, or in one line why this engine cannot be used here. */
+const char *engine_missing(const struct engine *engine);
+
 #endif

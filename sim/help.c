@@ -135,7 +135,8 @@ void help_options(FILE *to, const struct option *rows, unsigned count, const cha
 
 void help_verify(FILE *to)
 {
-    fprintf(to, "Usage: reprise verify --engines A,B --kernel FILE [OPTIONS]\n");
+    fprintf(to, "Usage: reprise verify --engines A,B --kernel FILE [OPTIONS]\n"
+                "       reprise verify LOG --against ENGINE [OPTIONS]\n");
     help_options(to, verify_options_table, verify_options_count, NULL);
     fprintf(to, "\nOptions of `reprise run` say what to boot and when to stop. Those that verify does not take:\n");
     for (const char *const *name = verify_option_set.without; *name; name++)

@@ -416,6 +416,11 @@ static bool check_pools(const struct run_options *o, char *message)
 
 bool options_check(const struct run_options *o, char message[MESSAGE_MAX])
 {
+    const char *missing = o->engine ? engine_missing(engine_find(o->engine)) : NULL;
+    if (missing) {
+        snprintf(message, MESSAGE_MAX, "--engine: %s", missing);
+        return false;
+    }
     if (o->record && o->no_record) {
         snprintf(message, MESSAGE_MAX, "--record and --no-record contradict each other; leave one of them out");
         return false;

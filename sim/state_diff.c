@@ -172,3 +172,12 @@ u64 memory_first_difference(const struct vm *a, const struct vm *b, u64 from)
     touched_close(pagemap);
     return found;
 }
+
+u64 memory_written_difference(const struct vm *a, const struct vm *b, const u64 since[2])
+{
+    u64 found = UINT64_MAX, pages = physmem_pages(&a->memory);
+    for (u64 page = 0; page < pages && found == UINT64_MAX; page++)
+        if (physmem_written_since(&a->memory, page, since[0]) || physmem_written_since(&b->memory, page, since[1]))
+            found = page_difference(a, b, physmem_page_address(&a->memory, page).raw, 0);
+    return found;
+}

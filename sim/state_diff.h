@@ -27,4 +27,8 @@ bool state_value(const struct cpu *c, const char *name, u8 to[STATE_VALUE_MAX]);
  * machine has touched cost nothing. */
 u64 memory_first_difference(const struct vm *a, const struct vm *b, u64 from);
 
+/* The same among pages written in either since phys_track_writes() (mmu/access.h) returned `since[0]` for a and `since[1]`
+ * for b; nothing else is looked at. */
+u64 memory_written_difference(const struct vm *a, const struct vm *b, const u64 since[2]);
+
 #endif

@@ -51,7 +51,7 @@ static void take_ram(struct verify_base *base, const struct vm *vm)
     touched_close(handle);
 }
 
-void verify_base_take(struct verify_base *base, struct vm *vm)
+static void take_rest(struct verify_base *base, struct vm *vm)
 {
     for (unsigned n = 0; n < vm->vcpu_count; n++) {
         fpu_park(vm->vcpu[n]);
@@ -61,14 +61,24 @@ void verify_base_take(struct verify_base *base, struct vm *vm)
     base->clock = vm->clock;
     base->request = vm->request;
     base->exit_value = vm->exit_value;
+}
+
+void verify_base_take(struct verify_base *base, struct vm *vm)
+{
+    take_rest(base, vm);
     take_ram(base, vm);
 }
 
-void verify_base_give(const struct verify_base *base, struct vm *vm)
+void verify_base_take_written(struct verify_base *base, struct vm *vm, u64 since)
 {
-    for (u64 at = 0; at < base->ram_bytes; at += PAGE_SIZE)
-        if (base->filled[at >> PAGE_SHIFT])
-            (void)physmem_load(&vm->memory, gpa(at), base->ram + at, PAGE_SIZE); /* it was RAM when it was taken */
+    take_rest(base, vm);
+    for (u64 page = 0; page < physmem_pages(&vm->memory); page++)
+        if (physmem_written_since(&vm->memory, page, since))
+            take_page(base, vm, physmem_page_address(&vm->memory, page).raw);
+}
+
+static void give_rest(const struct verify_base *base, struct vm *vm)
+{
     memcpy(&vm->chipset, &base->chipset, sizeof vm->chipset);
     vm->clock = base->clock;
     vm->request = base->request;
@@ -80,4 +90,34 @@ void verify_base_give(const struct verify_base *base, struct vm *vm)
         tlb_flush(v);
         vcpu_update_mode(v);
     }
+}
+
+void verify_base_give(const struct verify_base *base, struct vm *vm)
+{
+    for (u64 at = 0; at < base->ram_bytes; at += PAGE_SIZE)
+        if (base->filled[at >> PAGE_SHIFT])
+            (void)physmem_load(&vm->memory, gpa(at), base->ram + at, PAGE_SIZE); /* it was RAM when it was taken */
+    give_rest(base, vm);
+}
+
+/* As a device writes, so that what was made of instructions and tables there goes. */
+static void restore_page(const struct verify_base *base, struct vm *vm, u64 address)
+{
+    const u8 *page = physmem_pointer(&vm->memory, gpa(address));
+    if (page && memcmp(page, base->ram + address, PAGE_SIZE))
+        phys_write(vm, gpa(address), base->ram + address, PAGE_SIZE);
+}
+
+void verify_base_restore(const struct verify_base *base, struct vm *vm)
+{
+    int handle = touched_open();
+    for (u64 at = 0; at < base->ram_bytes; at += TOUCHED_BYTES) {
+        bool touched[TOUCHED_PAGES] = {false};
+        touched_add(handle, vm, at, touched);
+        for (u64 n = 0; n < TOUCHED_PAGES && at + n * PAGE_SIZE < base->ram_bytes; n++)
+            if (touched[n])
+                restore_page(base, vm, at + n * PAGE_SIZE);
+    }
+    touched_close(handle);
+    give_rest(base, vm);
 }

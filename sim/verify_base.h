@@ -3,6 +3,7 @@
 #define REPRISE_SIM_VERIFY_BASE_H
 
 #include "core/vm.h"
+#include "replay/replay.h"
 
 struct verify_base {
     struct cpu cpu[VCPU_MAX];
@@ -10,6 +11,7 @@ struct verify_base {
     struct clock clock;
     enum device_request request;
     u32 exit_value;
+    struct replay_place place; /* the caller's: where in a log it was */
     u64 ram_bytes;
     u8 *ram;      /* offset in it: guest-physical address; host memory only where the guest has touched it */
     bool *filled; /* per page of `ram` */
@@ -21,6 +23,12 @@ void verify_base_destroy(struct verify_base *base);
 
 /* Copies the state of `vm`; cheap where RAM has not changed since the last time. */
 void verify_base_take(struct verify_base *base, struct vm *vm);
+
+/* The same if only pages written since phys_track_writes() returned `since` can have changed. */
+void verify_base_take_written(struct verify_base *base, struct vm *vm, u64 since);
+
+/* Takes a running machine back to the base. */
+void verify_base_restore(const struct verify_base *base, struct vm *vm);
 
 /* Gives the state to a machine that was just created with the same configuration. */
 void verify_base_give(const struct verify_base *base, struct vm *vm);

@@ -1,15 +1,14 @@
 #include "sim/verify_pair.h"
 
 #include "core/boot.h"
-#include "sbe/decode.h"
-#include "sim/dump.h"
+#include "mmu/access.h"
 #include "sim/host_linux.h"
+#include "sim/known_stretch.h"
 #include "sim/state_diff.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-enum { BLOCK_MAX = 64 };
 
 static bool boot_one(struct vm *vm, const struct run_options *options, char *message)
 {
@@ -32,21 +31,52 @@ static enum status create_one(struct vm **vm, const struct engine *engine, const
     return vm_create(vm, &config);
 }
 
-bool verify_pair_create(struct verify_pair *p, const struct engine *const engines[2], const struct run_options *options,
-                        bool boot, char message[IMAGES_MESSAGE_MAX])
+static void say_status(const struct engine *engine, enum status status, char *message)
+{
+    snprintf(message, IMAGES_MESSAGE_MAX, "engine %s: the host %s", engine->name,
+             status == STATUS_UNSUPPORTED ? "lacks a feature of this processor model, or BMI2 for sbe; choose another with --cpu"
+                                          : "refuses memory for a guest of this size; give less with -m");
+}
+
+static bool create_live(struct verify_pair *p, unsigned n, const struct verify_guest *guest, bool boot, char *message)
+{
+    enum status status = create_one(&p->vm[n], guest->engines[n], guest->options);
+    if (status != STATUS_OK) {
+        say_status(guest->engines[n], status, message);
+        return false;
+    }
+    return !boot || boot_one(p->vm[n], guest->options, message);
+}
+
+static bool create_recorded(struct verify_pair *p, unsigned n, const struct verify_guest *guest, char *message)
+{
+    message[0] = 0;
+    p->session[n] = calloc(1, sizeof *p->session[n]);
+    if (!p->session[n]) {
+        snprintf(message, IMAGES_MESSAGE_MAX, "no memory for a replay; free some");
+        return false;
+    }
+    if (!session_open(p->session[n], guest->log, message)) {
+        free(p->session[n]);
+        p->session[n] = NULL;
+        return false;
+    }
+    bool created = !session_create(p->session[n], guest->engines[n]);
+    p->vm[n] = p->session[n]->vm;
+    return created;
+}
+
+bool verify_pair_create(struct verify_pair *p, const struct verify_guest *guest, bool boot,
+                        char message[IMAGES_MESSAGE_MAX])
 {
     memset(p, 0, sizeof *p);
-    p->options = options;
+    p->options = guest->options;
+    p->reference = guest->engines[1]->reference;
     for (unsigned n = 0; n < 2; n++) {
-        enum status status = create_one(&p->vm[n], engines[n], options);
-        if (status != STATUS_OK)
-            snprintf(message, IMAGES_MESSAGE_MAX, "engine %s: the host %s", engines[n]->name,
-                     status == STATUS_UNSUPPORTED ? "lacks a feature of this processor model, or BMI2 for sbe; choose another with --cpu"
-                                                  : "refuses memory for a guest of this size; give less with -m");
-        if (status != STATUS_OK || (boot && !boot_one(p->vm[n], options, message))) {
-            verify_pair_destroy(p);
-            return false;
-        }
+        if (guest->log ? create_recorded(p, n, guest, message) : create_live(p, n, guest, boot, message))
+            continue;
+        verify_pair_destroy(p);
+        return false;
     }
     return true;
 }
@@ -54,10 +84,26 @@ bool verify_pair_create(struct verify_pair *p, const struct engine *const engine
 void verify_pair_destroy(struct verify_pair *p)
 {
     for (unsigned n = 0; n < 2; n++) {
-        if (p->vm[n])
+        if (p->session[n])
+            session_close(p->session[n]);
+        else if (p->vm[n])
             vm_destroy(p->vm[n]);
+        free(p->session[n]);
+        p->session[n] = NULL;
         p->vm[n] = NULL;
     }
+}
+
+struct replay_place verify_pair_place(const struct verify_pair *p)
+{
+    return p->session[0] ? replay_tell(&p->session[0]->replay) : (struct replay_place){0};
+}
+
+void verify_pair_seek(struct verify_pair *p, const struct replay_place *place)
+{
+    for (unsigned n = 0; n < 2; n++)
+        if (p->session[n])
+            (void)replay_seek(&p->session[n]->replay, place); /* the log could be read up to there before */
 }
 
 /* ---- Console ------------------------------------------------------------------------------------ */
@@ -78,32 +124,35 @@ static bool console_same(const struct console_record *c)
 
 /* ---- Cuts --------------------------------------------------------------------------------------- */
 
-static bool ends_block(u8 cls) { return cls == CLS_BRANCH || cls == CLS_CALLOUT || cls == CLS_STRING; }
-
-/* Instructions from CS:RIP to the end of the block. */
-static u64 block_length(struct vcpu *v)
+/* A single instruction is decoded only if something differs. */
+static u64 reference_cut(struct verify_pair *p, u64 until, const struct grain *grain)
 {
-    u64 rip = v->cpu.rip, count = 0;
-    u64 page = (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT;
-    while (count < BLOCK_MAX && (v->cpu.seg[SEG_CS].base + rip) >> PAGE_SHIFT == page) {
-        u8 bytes[INSN_MAX];
-        struct insn insn;
-        unsigned available = dump_code(v, rip, bytes, INSN_MAX);
-        count++;
-        if (decode(bytes, available, (enum code_mode)v->mode, &insn) != DECODE_OK || ends_block(isa_rows[insn.row].cls))
-            break;
-        rip += insn.length;
+    struct vcpu *v = p->vm[0]->vcpu[0];
+    u64 now = verify_pair_icount(p);
+    bool single = grain->kind == GRAIN_COUNT && grain->count == 1;
+    known_stretch_begin(&p->stretch, v);
+    if (!single)
+        known_stretch_decode(&p->stretch, v, v->cpu.rip, KNOWN_BLOCK_MAX);
+    u64 cut = single ? now + 1 : now + p->stretch.count;
+    if (cut > until) {
+        cut = until;
+        p->stretch.count = (unsigned)(until - now);
     }
-    return count;
+    return cut;
 }
 
-static u64 next_cut(const struct verify_pair *p, u64 until, const struct grain *grain)
+static u64 next_cut(struct verify_pair *p, u64 until, const struct grain *grain)
 {
+    struct vcpu *v = p->vm[0]->vcpu[0];
     u64 now = verify_pair_icount(p), cut = until;
+    if (p->reference)
+        return reference_cut(p, until, grain);
     if (grain->kind == GRAIN_COUNT)
         cut = now - now % grain->count + grain->count;
-    else if (grain->kind == GRAIN_BLOCK)
-        cut = now + block_length(p->vm[0]->vcpu[0]);
+    if (grain->kind == GRAIN_BLOCK) {
+        known_stretch_decode(&p->stretch, v, v->cpu.rip, KNOWN_BLOCK_MAX);
+        cut = now + p->stretch.count;
+    }
     return cut < until ? cut : until;
 }
 
@@ -112,17 +161,76 @@ static bool cut_same(const struct verify_pair *p)
     return p->stop[0] == p->stop[1] && console_same(&p->console) && state_same(p->vm[0], p->vm[1]);
 }
 
+static u64 written_difference(const struct verify_pair *p)
+{
+    return p->memory_each ? memory_written_difference(p->vm[0], p->vm[1], p->since) : UINT64_MAX;
+}
+
+/* The reference takes over our page of RAM at `address`. */
+static void adopt_page(struct verify_pair *p, u64 address)
+{
+    u64 page = address & ~(u64)PAGE_MASK;
+    phys_write(p->vm[1], gpa(page), physmem_pointer(&p->vm[0]->memory, gpa(page)), PAGE_SIZE);
+}
+
+static bool memory_explained(struct verify_pair *p)
+{
+    u64 at = written_difference(p);
+    if (at == UINT64_MAX)
+        return true;
+    if (!known_differences_in_memory(p->vm[1]->config.engine, &p->stretch, p->explained))
+        return false;
+    for (; at != UINT64_MAX; at = written_difference(p))
+        adopt_page(p, at);
+    return true;
+}
+
+/* Is everything that differs explained? Then the reference goes on with our values. */
+static bool explained(struct verify_pair *p)
+{
+    if (!p->reference || p->stop[0] != p->stop[1])
+        return false;
+    return known_stretch_explain(&p->stretch, p->vm[0], p->vm[1], p->explained) && memory_explained(p) && cut_same(p);
+}
+
+/* A replay ends as a machine does. What it finds to be different from the log is so for both, or is a difference. */
+static enum vm_stop run_recorded(struct replay_session *s, u64 until)
+{
+    switch (replay_run(&s->replay, until)) {
+    case REPLAY_REACHED: return VM_STOP_ICOUNT;
+    case REPLAY_DIVERGED: return VM_STOP_DEBUG;
+    case REPLAY_STOPPED: return VM_STOP_HOST;
+    default: return VM_STOP_POWER_OFF;
+    }
+}
+
+static enum vm_stop run_one(struct verify_pair *p, unsigned n, u64 until)
+{
+    return p->session[n] ? run_recorded(p->session[n], until) : vm_run(p->vm[n], until);
+}
+
+enum vm_stop verify_pair_step(struct verify_pair *p)
+{
+    enum vm_stop stop = run_one(p, 0, verify_pair_icount(p) + 1);
+    if (stop == VM_STOP_WAIT_INPUT && vm_wake_time(p->vm[0]) != CLOCK_NEVER)
+        vm_skip_to(p->vm[0], vm_wake_time(p->vm[0]));
+    return stop;
+}
+
 static bool run_both(struct verify_pair *p, u64 until)
 {
     host_console_set_tap(tap, &p->console);
     p->cut = until;
+    for (unsigned n = 0; n < 2 && p->memory_each; n++)
+        p->since[n] = phys_track_writes(p->vm[n]);
     for (unsigned n = 0; n < 2; n++) {
         p->console.running = n;
-        p->stop[n] = vm_run(p->vm[n], until);
+        p->stop[n] = run_one(p, n, until);
     }
     host_console_set_tap(NULL, NULL);
     p->cuts++;
-    return cut_same(p);
+    known_stretch_end(&p->stretch, p->vm[0]);
+    return (cut_same(p) && written_difference(p) == UINT64_MAX) || explained(p);
 }
 
 /* Both have stopped, the same way, before they were to. False if that is the end. */

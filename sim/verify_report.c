@@ -257,8 +257,18 @@ static void put_divergence(FILE *to, const struct verify_result *r, const struct
         put_translation(to, r, p);
 }
 
+static void put_explained(FILE *to, const struct verify_result *r)
+{
+    for (unsigned n = 0; n < known_row_count; n++)
+        if (r->explained[n])
+            fprintf(to, "%12" PRIu64 " explained: %s: %s (%s)\n", r->explained[n],
+                    known_rows[n].insns ? known_rows[n].insns : "any instruction", known_rows[n].why,
+                    known_rows[n].right == KNOWN_OURS ? "ours is right" : "both are right");
+}
+
 void verify_report_text(FILE *to, const struct verify_result *r, const struct verify_pair *p)
 {
+    put_explained(to, r);
     if (r->diverged) {
         put_divergence(to, r, p);
         return;
@@ -322,6 +332,20 @@ static void json_divergence(FILE *to, const struct verify_divergence *d)
     fprintf(to, "]");
 }
 
+static void json_explained(FILE *to, const struct verify_result *r)
+{
+    const char *comma = "";
+    fprintf(to, ",\n  \"explained\": [");
+    for (unsigned n = 0; n < known_row_count; n++) {
+        if (!r->explained[n])
+            continue;
+        fprintf(to, "%s\n    {\"row\": %u, \"count\": %" PRIu64 ", \"right\": \"%s\"}", comma, n, r->explained[n],
+                known_rows[n].right == KNOWN_OURS ? "ours" : "both");
+        comma = ",";
+    }
+    fprintf(to, "]");
+}
+
 void verify_report_json(FILE *to, const struct verify_result *r)
 {
     fprintf(to, "{\n  \"engines\": [\"%s\", \"%s\"],\n  \"agree\": %s,\n  \"complete\": %s,\n  \"stop\": \"%s\",\n",
@@ -329,6 +353,7 @@ void verify_report_json(FILE *to, const struct verify_result *r)
             verify_stop_name(r->stop));
     fprintf(to, "  \"instructions\": %" PRIu64 ",\n  \"comparisons\": %" PRIu64 ",\n  \"memory_comparisons\": %" PRIu64
             ",\n  \"host_seconds\": %.6f", r->icount, r->cuts, r->memory_comparisons, (double)r->host_ns / 1e9);
+    json_explained(to, r);
     if (r->diverged)
         json_divergence(to, &r->divergence);
     fprintf(to, "\n}\n");

@@ -49,8 +49,9 @@ struct verify_result {
     enum vm_stop stop;
     bool complete; /* the guest has ended, or --max-insns is reached */
     bool diverged;
-    u64 icount, cuts, memory_comparisons;
+    u64 icount, cuts, memory_comparisons, second_looks;
     u64 host_ns;
+    u64 explained[KNOWN_ROWS_MAX]; /* differences from a reference, by row of known_rows */
     struct verify_divergence divergence;
 };
 

@@ -12,10 +12,12 @@
 /* How far back the report's list of instructions begins; repeated ones take one line. */
 enum { LOOK_BACK = 300 };
 
-enum { PERIOD_INSNS = 20000000, PERIOD_CUTS = 2000, BLOCK_TYPICAL = 8 };
+enum { PERIOD_INSNS = 20000000, PERIOD_CUTS = 2000, BLOCK_TYPICAL = 8, PERIOD_REFERENCE = 20000 };
 
-u64 verify_period(const struct grain *grain)
+u64 verify_period(const struct grain *grain, bool reference)
 {
+    if (reference)
+        return PERIOD_REFERENCE;
     u64 size = grain->kind == GRAIN_COUNT ? grain->count : BLOCK_TYPICAL;
     if (size >= PERIOD_INSNS)
         return size;
@@ -25,7 +27,7 @@ u64 verify_period(const struct grain *grain)
 
 enum pair_state verify_advance(struct verify_pair *p, u64 until, const struct verify_options *o)
 {
-    u64 period = verify_period(&o->grain);
+    u64 period = verify_period(&o->grain, p->reference);
     enum pair_state state = PAIR_SAME;
     while (state == PAIR_SAME && verify_pair_icount(p) < until) {
         u64 now = verify_pair_icount(p), next = now - now % period + period;
@@ -44,10 +46,14 @@ struct trial {
 static bool trial_begin(const struct trial *t, struct verify_pair *p)
 {
     const struct verify_search *s = t->search;
-    if (!verify_pair_create(p, s->options->engines, &s->options->run, !t->cold, t->message))
+    const struct verify_guest guest = verify_options_guest(s->options);
+    if (!verify_pair_create(p, &guest, !t->cold, t->message))
         return false;
     for (unsigned n = 0; n < 2 && t->cold; n++)
         verify_base_give(s->base, p->vm[n]);
+    if (t->cold)
+        verify_pair_seek(p, &s->base->place);
+    p->memory_each = p->reference && t->cold;
     if (!t->cold)
         (void)verify_advance(p, s->base_at, s->options); /* it was the same all the way */
     return true;
@@ -125,17 +131,16 @@ static void window_add(struct verify_divergence *d, const struct verify_step *s)
 }
 
 /* One instruction of the believed engine, described. False where it cannot go on. */
-static bool window_step(struct verify_divergence *d, struct vm *vm)
+static bool window_step(struct verify_divergence *d, struct verify_pair *p)
 {
+    struct vm *vm = p->vm[0];
     struct vcpu *v = vm->vcpu[0];
     struct watched_bytes before = {0}, after = {0};
     struct verify_step s = {.times = 1};
     describe_instruction(v, &s);
     d->before = v->cpu;
     watch_memory(d, vm, &before);
-    enum vm_stop stop = vm_run(vm, v->cpu.icount + 1);
-    if (stop == VM_STOP_WAIT_INPUT && vm_wake_time(vm) != CLOCK_NEVER)
-        vm_skip_to(vm, vm_wake_time(vm));
+    enum vm_stop stop = verify_pair_step(p);
     watch_memory(d, vm, &after);
     s.involved = is_involved(d, &d->before, &v->cpu) || memcmp(&before, &after, sizeof before);
     if (v->cpu.icount > s.icount)
@@ -162,7 +167,7 @@ static void collect_window(const struct trial *t, struct verify_divergence *d)
         return; /* the report goes without it */
     host_console_set_tap(swallow, NULL);
     if (verify_advance(&p, from, t->search->options) == PAIR_SAME)
-        while (verify_pair_icount(&p) < d->icount && window_step(d, p.vm[0]))
+        while (verify_pair_icount(&p) < d->icount && window_step(d, &p))
             ;
     host_console_set_tap(NULL, NULL);
     verify_pair_destroy(&p);

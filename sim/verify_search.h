@@ -7,8 +7,9 @@
 #include "sim/verify_options.h"
 #include "sim/verify_report.h"
 
-/* Every so many instructions RAM is compared too, and the state kept as the next base. */
-u64 verify_period(const struct grain *grain);
+/* Every so many instructions RAM is compared too, and the state kept as the next base. With a reference only written pages
+ * are looked at, so it is more often worth it to go on. */
+u64 verify_period(const struct grain *grain, bool reference);
 
 /* Runs on to `until`, cut by the grain and at every multiple of the period. */
 enum pair_state verify_advance(struct verify_pair *p, u64 until, const struct verify_options *o);

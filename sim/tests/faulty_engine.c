@@ -12,6 +12,7 @@
 #include "core/vm.h"
 #include "sbe/decode.h"
 #include "sbe/fpu.h"
+#include "sim/bochs_engine.h"
 #include "sim/dump.h"
 #include "sim/engines.h"
 
@@ -200,7 +201,7 @@ static const struct engine engine_faulty = {
 const struct engine *engine_at(unsigned n)
 {
     static const struct engine *const engines[] = {&engine_interp, &engine_faulty, &engine_sbe, &engine_sbe_window,
-                                             &engine_sbe_auto};
+                                             &engine_sbe_auto, &engine_bochs};
     return n < ARRAY_LEN(engines) ? engines[n] : NULL;
 }
 
@@ -211,4 +212,9 @@ const struct engine *engine_find(const char *name)
         if (!strcmp(e->name, name))
             return e;
     return NULL;
+}
+
+const char *engine_missing(const struct engine *engine)
+{
+    return engine == &engine_bochs ? bochs_engine_missing() : NULL;
 }

@@ -1,0 +1,13 @@
+# reprise-bochs.so: our adapter (sim/bochs) and the CPU library of Bochs, which is under the LGPL and in C++.
+enable_language(CXX)
+set(CMAKE_CXX_STANDARD 17)
+file(GLOB BOCHS_ADAPTER CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/sim/bochs/*.cc)
+add_library(reprise-bochs MODULE ${BOCHS_ADAPTER})
+set_target_properties(reprise-bochs PROPERTIES PREFIX "" CXX_VISIBILITY_PRESET hidden)
+target_include_directories(reprise-bochs SYSTEM PRIVATE ${BOCHS}/src ${BOCHS}/src/cpu ${BOCHS}/src/instrument/reprise)
+target_compile_options(reprise-bochs PRIVATE -O2)
+foreach(library cpu/libcpu.a cpu/avx/libavx.a cpu/fpu/libfpu.a cpu/softfloat3e/libsoftfloat.a cpu/cpudb/libcpudb.a)
+  list(APPEND BOCHS_LIBRARIES ${BOCHS}/src/${library})
+endforeach()
+target_link_libraries(reprise-bochs PRIVATE -Wl,--start-group ${BOCHS_LIBRARIES} ${BOCHS}/src/paramtree.o -Wl,--end-group)
+target_link_options(reprise-bochs PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-Bsymbolic)
