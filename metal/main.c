@@ -4,15 +4,18 @@
 #include "metal/firmware.h"
 #include "metal/areas.h"
 #include "metal/clock.h"
+#include "metal/console.h"
 #include "metal/frames.h"
 #include "metal/paging.h"
 #include "metal/power.h"
 #include "metal/print.h"
+#include "metal/schedule.h"
 #include "metal/serial.h"
 #include "metal/timer.h"
 #include "metal/traps.h"
 
 static struct boot_info boot;
+static struct guest guests[GUESTS_MAX];
 
 static void report(const char *timer)
 {
@@ -46,6 +49,38 @@ static void self_test(void)
     print("\n");
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && text_equal(text + n - m, end);
+}
+
+/* A guest for each module that is a configuration. Those that cannot be started do not keep the others from running. */
+static unsigned make_guests(void)
+{
+    unsigned count = 0;
+    for (unsigned n = 0; n < boot.file_count; n++) {
+        if (!ends_with(boot.file[n].name, ".vmx"))
+            continue;
+        if (count == GUESTS_MAX) {
+            print("reprise: more than 8 configurations; the last ones are not used\n");
+            break;
+        }
+        if (guest_configure(&guests[count], &boot, &boot.file[n]))
+            count++;
+    }
+    return count;
+}
+
+static void run_guests(unsigned count)
+{
+    console_init(guests, count);
+    for (unsigned n = 0; n < count; n++)
+        guest_start(&guests[n]);
+    schedule_run(guests, count);
+    print("all guests have ended\n");
+}
+
 void metal_main(u32 magic, u64 info);
 void metal_main(u32 magic, u64 info)
 {
@@ -63,6 +98,12 @@ void metal_main(u32 magic, u64 info)
     areas_init();
     clock_init();
     report(timer_start());
-    self_test();
+    unsigned count = make_guests();
+    if (count)
+        run_guests(count);
+    else if (!boot.file_count)
+        self_test();
+    else
+        print("reprise: none of the modules is a configuration (NAME.vmx) that can be used\n");
     power_off();
 }

@@ -2,7 +2,13 @@
 
 #include "metal/serial.h"
 
-void print_byte(u8 byte) { serial_write(SERIAL_COM1, &byte, 1); }
+void print_bytes(const u8 *from, size_t bytes) { serial_write(SERIAL_COM1, from, bytes); }
+
+void print_list(const char *const texts[])
+{
+    for (; *texts; texts++)
+        print(*texts);
+}
 
 void print(const char *text)
 {
