@@ -108,9 +108,10 @@ static bool write_beginning(struct recording *r, char *message)
 {
     static struct log_machine machine;
     struct log_file file = log_file_of(r->fd);
+    const struct log_codec *codec = r->options->uncompressed ? NULL : &log_codec_zstd;
     describe_machine(r, &machine);
     r->writer = host_alloc(sizeof *r->writer);
-    enum status status = r->writer ? log_writer_open(r->writer, &file, &log_codec_zstd, &machine) : STATUS_NO_MEMORY;
+    enum status status = r->writer ? log_writer_open(r->writer, &file, codec, &machine) : STATUS_NO_MEMORY;
     for (unsigned n = 0; status == STATUS_OK && n < machine.image_count; n++)
         if (machine.images[n].embedded &&
             !log_put_image(r->writer, n, r->images->files[n].data, r->images->files[n].size))

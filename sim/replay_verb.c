@@ -54,7 +54,7 @@ const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
 /* Options of `run` that describe the machine come from the log. */
 static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit", "reset",
-                                      "restore", "at", "embed", NULL};
+                                      "restore", "at", "embed", "uncompressed", NULL};
 /* Those of a run that goes live. */
 static const char *const live_only = "--record, --no-record, --clock and --max-insns";
 
