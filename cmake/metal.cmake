@@ -16,3 +16,5 @@ add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/reprise.elf
   DEPENDS reprise.elf64)
 add_custom_target(metal ALL DEPENDS ${CMAKE_BINARY_DIR}/reprise.elf)
 add_test(NAME metal.selftest COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-selftest ${CMAKE_BINARY_DIR})
+add_test(NAME metal.replay COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-replay-test ${CMAKE_BINARY_DIR})
+set_tests_properties(metal.selftest metal.replay PROPERTIES LABELS metal)
