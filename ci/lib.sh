@@ -16,6 +16,7 @@ packages_bench=(gcc-multilib qemu-system-x86 bochs bochsbios vgabios bochs-term 
                 grub-common xorriso mtools)
 packages_test=(libcmocka-dev gdb libunicorn-dev qemu-system-x86 bochs bochsbios vgabios bochs-term grub-pc-bin grub-common
                xorriso mtools acpica-tools man-db gcc-multilib python3)
+packages_metal=(qemu-system-x86 ovmf bochs bochsbios vgabios bochs-term grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools)
 
 packages_proofs=(frama-c-base why3 z3 cvc4 cvc5)
 

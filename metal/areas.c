@@ -11,12 +11,13 @@ enum area_kind { AREA_ZEROS, AREA_WRITTEN, AREA_EXECUTED };
 struct area {
     u64 begin, bytes;
     enum area_kind kind;
+    unsigned owner;
     struct host_exec exec; /* of both halves of a pair */
 };
 
 static struct {
     struct area area[AREAS_MAX]; /* by address */
-    unsigned count;
+    unsigned count, owner; /* owner: of the next ones */
     u64 zeros; /* the frame that pages share until they are written */
 } areas;
 
@@ -55,7 +56,7 @@ static struct area *area_add(u64 bytes, enum area_kind kind)
         return NULL;
     memmove(&areas.area[n + 1], &areas.area[n], (areas.count - n) * sizeof areas.area[0]);
     areas.count++;
-    areas.area[n] = (struct area){.begin = begin, .bytes = size, .kind = kind};
+    areas.area[n] = (struct area){.begin = begin, .bytes = size, .kind = kind, .owner = areas.owner};
     return &areas.area[n];
 }
 
@@ -99,6 +100,15 @@ void area_release(const void *memory)
     area_remove((u64)memory); /* the frames of a pair belong to its written half */
     if (rx)
         area_remove(rx);
+}
+
+void areas_set_owner(unsigned owner) { areas.owner = owner; }
+
+void areas_release_owner(unsigned owner)
+{
+    for (unsigned n = areas.count; n-- > 0;)
+        if (areas.area[n].owner == owner)
+            area_remove(areas.area[n].begin);
 }
 
 bool area_guard(void *memory, size_t bytes)

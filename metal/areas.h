@@ -8,6 +8,11 @@
 
 #include "core/host.h"
 
+/* What is reserved from now on belongs to `owner`, any number; 0: to the machine. */
+void areas_set_owner(unsigned owner);
+/* Gives back everything that belongs to it. */
+void areas_release_owner(unsigned owner);
+
 /* Before the first reservation; frames and paging must be there. */
 void areas_init(void);
 

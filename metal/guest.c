@@ -1,9 +1,11 @@
 #include "metal/guest.h"
 
 #include "core/host.h"
+#include "metal/areas.h"
 #include "metal/clock.h"
 #include "metal/console.h"
 #include "metal/frames.h"
+#include "metal/guard.h"
 #include "metal/print.h"
 #include "replay/hash.h"
 #include "replay/input.h"
@@ -23,9 +25,10 @@ static void complain(const struct guest *g, const char *what, const char *action
     print_all("reprise: ", g->name, ": ", what, "; ", action, "\n");
 }
 
-bool guest_configure(struct guest *g, const struct boot_info *boot, const struct boot_file *file)
+bool guest_configure(struct guest *g, unsigned owner, const struct boot_info *boot, const struct boot_file *file)
 {
     struct vmx_error e;
+    g->owner = owner;
     g->boot = boot;
     g->name = file->name;
     g->state = GUEST_OFF;
@@ -168,6 +171,37 @@ static void release(struct guest *g)
     g->state = GUEST_OFF;
 }
 
+/* Runs a part of a guest's life that may need memory. False: there was none, and the guest is gone. */
+static bool guarded(struct guest *g, void (*work)(void *guest))
+{
+    areas_set_owner(g->owner);
+    bool ok = guard_run(work, g);
+    areas_set_owner(0);
+    if (ok)
+        return true;
+    areas_release_owner(g->owner);
+    g->vm = NULL;
+    g->reader = NULL;
+    g->log.writer = NULL;
+    g->images.count = 0;
+    g->state = GUEST_OFF;
+    g->ending = "out of memory";
+    console_flush();
+    complain(g, "the machine has no memory left for it, it ends here", "give guests less memory (memsize)");
+    return false;
+}
+
+static void start(void *guest)
+{
+    struct guest *g = guest;
+    if (g->vmx.replay[0] ? start_replay(g) : start_live(g)) {
+        g->state = GUEST_READY;
+        return;
+    }
+    release(g);
+    g->ending = "could not be started";
+}
+
 bool guest_start(struct guest *g)
 {
     g->reader = NULL;
@@ -175,15 +209,10 @@ bool guest_start(struct guest *g)
     g->log.writer = NULL;
     g->images.count = 0;
     g->queue_read = g->queue_written = 0;
+    g->history_written = 0;
     g->used_ns = g->turns = 0;
     g->paused = false;
-    if (!(g->vmx.replay[0] ? start_replay(g) : start_live(g))) {
-        release(g);
-        g->ending = "could not be started";
-        return false;
-    }
-    g->state = GUEST_READY;
-    return true;
+    return guarded(g, start) && g->state == GUEST_READY;
 }
 
 /* ---- End ---------------------------------------------------------------------------------------- */
@@ -337,13 +366,19 @@ static void run_replay(struct guest *g)
     }
 }
 
-void guest_slice(struct guest *g)
+static void run(void *guest)
 {
-    u64 begin = clock_ns();
+    struct guest *g = guest;
     if (g->reader)
         run_replay(g);
     else
         run_live(g);
+}
+
+void guest_slice(struct guest *g)
+{
+    u64 begin = clock_ns();
+    (void)guarded(g, run);
     g->used_ns += clock_ns() - begin;
     g->turns++;
 }

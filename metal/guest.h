@@ -22,6 +22,7 @@ enum guest_state {
 
 struct guest {
     const char *name;
+    unsigned owner;
     const struct boot_info *boot;
     struct vmx vmx;
     enum guest_state state;
@@ -45,9 +46,9 @@ struct guest {
     u64 window, window_used; /* processor time in the present interval of the cap: the scheduler's */
 };
 
-/* Reads the configuration of a guest from a module. False, which the person has been told, if it makes no sense. *g is
- * large, and zero. */
-bool guest_configure(struct guest *g, const struct boot_info *boot, const struct boot_file *file);
+/* Reads the configuration of a guest from a module. False, which the person has been told, if it makes no sense. `owner`: its
+ * number for metal/areas.h. *g is large, and zero. */
+bool guest_configure(struct guest *g, unsigned owner, const struct boot_info *boot, const struct boot_file *file);
 /* Creates its machine and boots it. False, which the person has been told, if that cannot be. */
 bool guest_start(struct guest *g);
 /* Runs it for a slice, if it is ready. */

@@ -81,6 +81,9 @@ bool guest_log_start(struct guest_log *log, struct vm *vm, const struct vmx *vmx
     log->writer = host_alloc(sizeof *log->writer);
     if (!log->writer || log_writer_open(log->writer, &file, NULL, &machine) != STATUS_OK) {
         print("reprise: the log cannot be written: no memory, or its texts are too long\n");
+        if (log->writer)
+            host_free(log->writer, sizeof *log->writer);
+        log->writer = NULL;
         return false;
     }
     recorder_start(&log->recorder, vm, log->writer, vmx->checkpoint);

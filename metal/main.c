@@ -66,7 +66,7 @@ static unsigned make_guests(void)
             print("reprise: more than 8 configurations; the last ones are not used\n");
             break;
         }
-        if (guest_configure(&guests[count], &boot, &boot.file[n]))
+        if (guest_configure(&guests[count], count + 1, &boot, &boot.file[n]))
             count++;
     }
     return count;

@@ -4,6 +4,7 @@
 #include "core/x86.h"
 #include "metal/areas.h"
 #include "metal/crash.h"
+#include "metal/guard.h"
 #include "metal/paging.h"
 #include "metal/processor.h"
 
@@ -99,11 +100,16 @@ void traps_guard_stacks(void)
 void traps_on_timer(void (*handler)(const struct trap_frame *frame)) { on_timer = handler; }
 
 /* A page of an area that is used for the first time. */
-static bool page_fault(const struct trap_frame *f)
+static bool page_fault(struct trap_frame *f)
 {
     switch (area_page_fault(read_cr2(), f->error & PF_WRITE)) {
     case AREA_FAULT_DONE: return true;
-    case AREA_FAULT_NO_MEMORY: crash_out_of_memory(f);
+    case AREA_FAULT_NO_MEMORY:
+        if (!guard_stack)
+            crash_out_of_memory(f);
+        f->rip = (u64)guard_leave;
+        f->rflags &= ~(u64)FLAG_DF;
+        return true;
     default: return false;
     }
 }

@@ -28,8 +28,8 @@ static bool is_off(const struct run_options *o)
     return o->no_record || (!o->record && variable && (!strcmp(variable, "off") || !strcmp(variable, "0")));
 }
 
-/* CPUID leaves 0x80000002 to 0x80000004: the name of the host's processor, which decides undefined flags. */
-static const char *host_processor(void)
+/* CPUID leaves 0x80000002 to 0x80000004. */
+const char *recording_host_processor(void)
 {
     static char name[49];
     unsigned word[12];
@@ -73,7 +73,7 @@ static void describe_machine(const struct recording *r, struct log_machine *m)
         .append = r->options->append,
         .program = REPRISE_VERSION,
         .engine = c->engine->name,
-        .host = host_processor(),
+        .host = recording_host_processor(),
         .started = (u64)time(NULL),
         .checkpoint_interval = r->options->checkpoint,
         .wall = r->wall,
