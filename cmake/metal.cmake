@@ -1,5 +1,6 @@
 # The metal image: the same portable modules, linked with metal/ instead of sim/.
 file(GLOB METAL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/metal/*.c ${CMAKE_SOURCE_DIR}/metal/*.S)
+list(FILTER METAL_SOURCES EXCLUDE REGEX "_test\\.c$")
 set(METAL_FLAGS -fno-pic -fno-pie -mcmodel=small -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables)
 portable_library(portable_metal ${METAL_FLAGS})
 add_executable(reprise.elf64 ${METAL_SOURCES})
@@ -18,3 +19,14 @@ add_custom_target(metal ALL DEPENDS ${CMAKE_BINARY_DIR}/reprise.elf)
 add_test(NAME metal.selftest COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-selftest ${CMAKE_BINARY_DIR})
 add_test(NAME metal.replay COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-replay-test ${CMAKE_BINARY_DIR})
 set_tests_properties(metal.selftest metal.replay PROPERTIES LABELS metal)
+
+# What does not need the machine is tested without it.
+if(CMOCKA)
+  foreach(unit boot_info frames)
+    add_library(metal_${unit} OBJECT metal/${unit}.c)
+    target_compile_options(metal_${unit} PRIVATE ${PORTABLE_FLAGS})
+    add_executable(metal_${unit}_test metal/${unit}_test.c)
+    target_link_libraries(metal_${unit}_test metal_${unit} -Wl,--start-group sim_host portable_sim -Wl,--end-group ${CMOCKA})
+    add_test(NAME unit.metal.${unit}_test COMMAND metal_${unit}_test)
+  endforeach()
+endif()

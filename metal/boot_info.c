@@ -58,19 +58,23 @@ bool text_equal(const char *a, const char *b)
     return n == strlen(b) && !memcmp(a, b, n);
 }
 
-/* A copy, "" if there is no room. */
-static char *keep(struct boot_info *boot, const char *text)
+/* A copy of a text of at most `most` bytes; "" if there is no room. */
+static char *keep(struct boot_info *boot, const char *text, size_t most)
 {
     static char nothing[1];
-    size_t bytes = strlen(text) + 1;
-    if (bytes > sizeof texts.bytes - texts.used) {
+    size_t bytes = 0;
+    while (bytes < most && text[bytes])
+        bytes++;
+    if (bytes >= sizeof texts.bytes - texts.used) {
         boot->trouble = "the loader's texts are too long; shorten the modules' arguments";
         nothing[0] = 0;
         return nothing;
     }
     char *copy = texts.bytes + texts.used;
-    texts.used += bytes;
-    return memcpy(copy, text, bytes);
+    texts.used += bytes + 1;
+    memcpy(copy, text, bytes);
+    copy[bytes] = 0;
+    return copy;
 }
 
 static void add_range(struct boot_info *boot, u64 base, u64 bytes)
@@ -81,13 +85,13 @@ static void add_range(struct boot_info *boot, u64 base, u64 bytes)
         boot->ram[boot->ram_count++] = (struct range){base, base + bytes};
 }
 
-static void add_file(struct boot_info *boot, u64 begin, u64 end, const char *loader_text)
+static void add_file(struct boot_info *boot, u64 begin, u64 end, const char *loader_text, size_t most)
 {
     if (boot->file_count == BOOT_FILES) {
         boot->trouble = "there are more than 32 modules; the last ones are not used";
         return;
     }
-    char *name = keep(boot, loader_text), *text = name;
+    char *name = keep(boot, loader_text, most), *text = name;
     for (; *text && *text != ' '; text++)
         if (*text == '/')
             name = text + 1;
@@ -108,11 +112,11 @@ const struct boot_file *boot_file_find(const struct boot_info *boot, const char 
 static bool read_1(const struct mb1_info *info, struct boot_info *boot)
 {
     if (info->flags & MB1_COMMAND_LINE)
-        boot->command_line = keep(boot, at(info->command_line));
+        boot->command_line = keep(boot, at(info->command_line), BOOT_TEXT_BYTES);
     if (info->flags & MB1_MODULES)
         for (u32 n = 0; n < info->mods_count; n++) {
             const struct mb1_module *m = (const struct mb1_module *)at(info->mods_addr) + n;
-            add_file(boot, m->begin, m->end, m->text ? at(m->text) : "");
+            add_file(boot, m->begin, m->end, m->text ? at(m->text) : "", BOOT_TEXT_BYTES);
         }
     if (!(info->flags & MB1_MAP)) {
         if (info->flags & MB1_MEMORY)
@@ -120,7 +124,7 @@ static bool read_1(const struct mb1_info *info, struct boot_info *boot)
         return boot->ram_count;
     }
     const struct mb1_region *r;
-    for (u32 done = 0; done < info->mmap_length; done += r->size + 4) {
+    for (u64 done = 0; done + sizeof *r <= info->mmap_length; done += r->size + 4ull) {
         r = at(info->mmap_addr + done);
         if (r->type == MAP_USABLE)
             add_range(boot, r->base, r->bytes);
@@ -132,7 +136,7 @@ static void read_map_2(const struct mb2_map *map, struct boot_info *boot)
 {
     if (map->entry_size < sizeof(struct mb2_region))
         return;
-    for (u32 done = sizeof *map; done + map->entry_size <= map->tag.size; done += map->entry_size) {
+    for (u64 done = sizeof *map; done + map->entry_size <= map->tag.size; done += map->entry_size) {
         const struct mb2_region *r = at((u64)map + done);
         if (r->type == MAP_USABLE)
             add_range(boot, r->base, r->bytes);
@@ -153,17 +157,17 @@ static bool read_2(u64 info, struct boot_info *boot)
 {
     u32 total = *(const u32 *)at(info);
     const struct mb2_tag *tag;
-    for (u32 done = 8; done + sizeof *tag <= total; done += (tag->size + 7) & ~7u) {
+    for (u64 done = 8; done + sizeof *tag <= total; done += (tag->size + 7ull) & ~7ull) {
         tag = at(info + done);
-        if (tag->size < sizeof *tag)
+        if (tag->size < sizeof *tag || tag->size > total - done)
             break;
         if (tag->type == MB2_COMMAND_LINE)
-            boot->command_line = keep(boot, (const char *)(tag + 1));
-        if (tag->type == MB2_MODULE) {
+            boot->command_line = keep(boot, (const char *)(tag + 1), tag->size - sizeof *tag);
+        if (tag->type == MB2_MODULE && tag->size >= sizeof(struct mb2_module)) {
             const struct mb2_module *m = (const struct mb2_module *)tag;
-            add_file(boot, m->begin, m->end, m->text);
+            add_file(boot, m->begin, m->end, m->text, tag->size - sizeof *m);
         }
-        if (tag->type == MB2_MAP)
+        if (tag->type == MB2_MAP && tag->size >= sizeof(struct mb2_map))
             read_map_2((const struct mb2_map *)tag, boot);
         if (tag->type == MB2_RSDP_1 || tag->type == MB2_RSDP_2)
             read_rsdp(tag, boot);
@@ -174,6 +178,7 @@ static bool read_2(u64 info, struct boot_info *boot)
 bool boot_info_read(u32 magic, u64 info, struct boot_info *boot)
 {
     *boot = (struct boot_info){.command_line = ""};
+    texts.used = 0;
     if (magic == LOADED_1)
         return read_1(at(info), boot);
     return magic == LOADED_2 && read_2(info, boot);
