@@ -19,6 +19,10 @@ add_custom_target(metal ALL DEPENDS ${CMAKE_BINARY_DIR}/reprise.elf)
 add_test(NAME metal.selftest COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-selftest ${CMAKE_BINARY_DIR})
 add_test(NAME metal.replay COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-replay-test ${CMAKE_BINARY_DIR})
 set_tests_properties(metal.selftest metal.replay PROPERTIES LABELS metal)
+foreach(engine ${REPRISE_ENGINES})
+  add_test(NAME metal.guests.${engine} COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-guests-test ${CMAKE_BINARY_DIR} ${engine})
+  set_tests_properties(metal.guests.${engine} PROPERTIES LABELS "metal;slow" TIMEOUT 900)
+endforeach()
 
 # What does not need the machine is tested without it.
 if(CMOCKA)

@@ -6,7 +6,7 @@
 
 enum { AREAS_MAX = 512 };
 
-enum area_kind { AREA_ZEROS, AREA_WRITTEN, AREA_EXECUTED };
+enum area_kind { AREA_ZEROS, AREA_WRITTEN, AREA_EXECUTED, AREA_NOTHING };
 
 struct area {
     u64 begin, bytes;
@@ -25,6 +25,8 @@ void areas_init(void)
 {
     areas.zeros = frame_alloc();
     invariant(areas.zeros);
+    areas.area[areas.count++] = (struct area){.begin = CANONICAL_HOLE_BEGIN, .kind = AREA_NOTHING,
+                                              .bytes = CANONICAL_HOLE_END - CANONICAL_HOLE_BEGIN};
 }
 
 /* The area that holds `address`, or NULL. */
@@ -107,7 +109,7 @@ void areas_set_owner(unsigned owner) { areas.owner = owner; }
 void areas_release_owner(unsigned owner)
 {
     for (unsigned n = areas.count; n-- > 0;)
-        if (areas.area[n].owner == owner)
+        if (areas.area[n].owner == owner && areas.area[n].kind != AREA_NOTHING)
             area_remove(areas.area[n].begin);
 }
 
@@ -150,7 +152,7 @@ enum area_fault area_page_fault(u64 address, bool write)
 {
     u64 page = address & ~(u64)PAGE_MASK;
     const struct area *a = area_at(page);
-    if (!a)
+    if (!a || a->kind == AREA_NOTHING)
         return AREA_FAULT_FOREIGN;
     u64 *entry = paging_entry(page, true);
     if (!entry)

@@ -24,7 +24,8 @@ static bool readable(u64 address)
         return false;
     if (address >= (u64)image_begin && address < (u64)image_end)
         return *paging_entry(address, false) & PTE_PRESENT;
-    if (address < AREAS_BEGIN || address >= AREAS_END)
+    bool hole = address >= CANONICAL_HOLE_BEGIN && address < CANONICAL_HOLE_END;
+    if (address < AREAS_BEGIN || address >= AREAS_END || hole)
         return false;
     u64 *entry = paging_entry(address, false);
     return entry && (*entry & PTE_PRESENT);

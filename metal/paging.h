@@ -2,15 +2,17 @@
  *
  *     [1 MiB, image end)       the image: code, constants and data each with their own rights; guard pages below stacks
  *     [0, end of RAM)          RAM at its physical address, writable, in pages as large as they come; page 0 is not there
- *     AREAS_BEGIN, AREAS_END   areas (metal/areas.h), by pages of 4 KiB
+ *     AREAS_BEGIN, AREAS_END   areas (metal/areas.h), by pages of 4 KiB, on both sides of the canonical hole
  *     DEVICES_BEGIN            registers of devices, uncached */
 #ifndef REPRISE_METAL_PAGING_H
 #define REPRISE_METAL_PAGING_H
 
 #include "metal/boot_info.h"
 
-#define AREAS_BEGIN 0xffff800000000000ull
+#define AREAS_BEGIN 0x0000100000000000ull
 #define AREAS_END 0xfffff00000000000ull
+#define CANONICAL_HOLE_BEGIN 0x0000800000000000ull /* addresses that do not exist (SDM vol. 1, 3.3.7.1) */
+#define CANONICAL_HOLE_END 0xffff800000000000ull
 #define DEVICES_BEGIN 0xfffff80000000000ull
 
 #define PTE_PRESENT 0x1ull
