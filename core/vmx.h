@@ -1,7 +1,7 @@
-/* The configuration of a virtual machine as a text of lines `key = value`, the form that .vmx files have: the keys that their
- * users know, and ours with the prefix "reprise.". Values may stand in quotes; `|22` in one is the character with that hex
- * code; `#` begins a comment line. Keys know no case. Each stands once. Foreign keys are passed over; an unknown one of ours,
- * or a value that makes no sense, is an error with its line.
+/* The configuration of a virtual machine as a text of lines `key = value`, the form that .vmx files have: the keys
+ * that their users know, and ours with the prefix "reprise.". Values may stand in quotes; `|22` in one is the
+ * character with that hex code; `#` begins a comment line. Keys know no case. Each stands once. Foreign keys are
+ * passed over; an unknown one of ours, or a value that makes no sense, is an error with its line.
  *
  * A reader takes any bytes, and allocates nothing. */
 #ifndef REPRISE_CORE_VMX_H

@@ -1,5 +1,5 @@
-/* Configurations (core/vmx.h) that anybody may have written: whatever the bytes, the answer is a configuration whose values are
- * in range and whose texts end inside their room, or an error that a person can use. */
+/* Configurations (core/vmx.h) that anybody may have written: whatever the bytes, the answer is a configuration whose
+ * values are in range and whose texts end inside their room, or an error that a person can use. */
 #include "fuzz/fuzz.h"
 
 #include "core/vmx.h"

@@ -1,6 +1,6 @@
-/* Areas: pieces of the address space that get memory when it is first used, so that a reservation of terabytes costs its
- * page tables only. A page that was only read shares one frame of zeros with all others. Executable areas come in pairs: one
- * is written, the other executed, and both show the same frames.
+/* Areas: pieces of the address space that get memory when it is first used, so that a reservation of terabytes costs
+ * its page tables only. A page that was only read shares one frame of zeros with all others. Executable areas come
+ * in pairs: one is written, the other executed, and both show the same frames.
  *
  * Each area is followed by at least one page of nothing. */
 #ifndef REPRISE_METAL_AREAS_H

@@ -1,6 +1,6 @@
-/* What the boot loader says: where RAM is, which modules it loaded, the command line, and where ACPI begins. Multiboot 1
- * and 2 say it differently; from here on there is one form. Everything but the modules' contents is copied, so that the
- * loader's own memory is free afterwards. */
+/* What the boot loader says: where RAM is, which modules it loaded, the command line, and where ACPI begins.
+ * Multiboot 1 and 2 say it differently; from here on there is one form. Everything but the modules' contents is
+ * copied, so that the loader's own memory is free afterwards. */
 #ifndef REPRISE_METAL_BOOT_INFO_H
 #define REPRISE_METAL_BOOT_INFO_H
 

@@ -1,5 +1,5 @@
-/* The ACPI power management timer (ACPI specification 6.4, 4.8.3.3), or counter 2 of the 8254 (Intel 8254 data sheet), and the
- * MC146818's date. */
+/* The ACPI power management timer (ACPI specification 6.4, 4.8.3.3), or counter 2 of the 8254 (Intel 8254 data
+ * sheet), and the MC146818's date. */
 #include "metal/clock.h"
 
 #include "metal/firmware.h"

@@ -1,5 +1,5 @@
-/* Time of the machine: nanoseconds since clock_init(), from the time stamp counter, whose rate is measured against a timer of
- * known frequency. */
+/* Time of the machine: nanoseconds since clock_init(), from the time stamp counter, whose rate is measured against a
+ * timer of known frequency. */
 #ifndef REPRISE_METAL_CLOCK_H
 #define REPRISE_METAL_CLOCK_H
 

@@ -1,5 +1,5 @@
-/* COM1, shared: one guest at a time has keyboard and screen, the others' output is kept. Ctrl-A is the way out of a guest; the
- * monitor is a command line for the machine itself. */
+/* COM1, shared: one guest at a time has keyboard and screen, the others' output is kept. Ctrl-A is the way out of a
+ * guest; the monitor is a command line for the machine itself. */
 #ifndef REPRISE_METAL_CONSOLE_H
 #define REPRISE_METAL_CONSOLE_H
 

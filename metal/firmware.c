@@ -1,4 +1,5 @@
-/* ACPI specification 6.4: RSDP 5.2.5, RSDT 5.2.7, XSDT 5.2.8, FADT 5.2.9, \_S5 7.4.2.5, PM1 control 4.8.3.2, reset 4.8.3.6. */
+/* ACPI specification 6.4: RSDP 5.2.5, RSDT 5.2.7, XSDT 5.2.8, FADT 5.2.9, \_S5 7.4.2.5, PM1 control 4.8.3.2, reset
+ * 4.8.3.6. */
 #include "metal/firmware.h"
 
 #include "metal/port.h"

@@ -1,6 +1,6 @@
-/* What the machine's ACPI tables say, as far as it is used here: how to switch off and reset, a timer of known frequency,
- * where the local APIC is. Read once, while the loader's tables can still be reached; anything that is missing, damaged or
- * not below 4 GiB is as if it were not there. */
+/* What the machine's ACPI tables say, as far as it is used here: how to switch off and reset, a timer of known
+ * frequency, where the local APIC is. Read once, while the loader's tables can still be reached; anything that is
+ * missing, damaged or not below 4 GiB is as if it were not there. */
 #ifndef REPRISE_METAL_FIRMWARE_H
 #define REPRISE_METAL_FIRMWARE_H
 

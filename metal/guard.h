@@ -1,5 +1,5 @@
-/* A way out of the portable modules when the machine has no memory left for a guest: what was reserved on behalf of that guest
- * is given back as a whole, whatever state it was in, and the others go on. */
+/* A way out of the portable modules when the machine has no memory left for a guest: what was reserved on behalf of
+ * that guest is given back as a whole, whatever state it was in, and the others go on. */
 #ifndef REPRISE_METAL_GUARD_H
 #define REPRISE_METAL_GUARD_H
 

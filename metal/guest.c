@@ -81,7 +81,8 @@ static bool create(struct guest *g, const struct vm_config *config)
         switch (vm_create(&g->vm, config)) {
         case STATUS_OK: return true;
         case STATUS_UNSUPPORTED:
-            complain(g, "this processor lacks what the guest's model or engine needs", "try reprise.cpu = core2duo, or interp");
+            complain(g, "this processor lacks what the guest's model or engine needs",
+                     "try reprise.cpu = core2duo, or reprise.engine = interp");
             break;
         default: complain(g, "its machine could not be created", "give it less memory"); break;
         }
@@ -137,7 +138,8 @@ static bool start_replay(struct guest *g)
     const struct vm_config config = {.ram_bytes = m->ram_bytes, .model = cpu_model_find(m->cpu),
                                      .engine = find_engine(g->vmx.engine), .debug_exit = m->debug_exit,
                                      .rtc_start = m->rtc_start};
-    if (!create(g, &config) || !guest_images_recall(&g->images, g->reader, g->boot) || !guest_images_boot(&g->images, g->vm))
+    if (!create(g, &config) || !guest_images_recall(&g->images, g->reader, g->boot) ||
+        !guest_images_boot(&g->images, g->vm))
         return false;
     g->replay = (struct replay){.vm = g->vm, .log = g->reader, .verify = true, .reboot = reboot, .reboot_context = g};
     replay_start(&g->replay);
@@ -149,7 +151,8 @@ static bool start_live(struct guest *g)
     const struct vmx *x = &g->vmx;
     const struct vm_config config = {.ram_bytes = x->memory_mib << 20,
                                      .model = cpu_model_find(x->cpu[0] ? x->cpu : CPU_MODEL_DEFAULT),
-                                     .engine = find_engine(x->engine), .debug_exit = x->debug_exit, .rtc_start = x->rtc};
+                                     .engine = find_engine(x->engine), .debug_exit = x->debug_exit,
+                                     .rtc_start = x->rtc};
     if (!create(g, &config) || !guest_images_find(&g->images, x, g->boot, x->log != VMX_LOG_NONE) ||
         !guest_images_boot(&g->images, g->vm) || !guest_log_start(&g->log, g->vm, x, &g->images))
         return false;

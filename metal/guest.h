@@ -1,6 +1,6 @@
-/* A virtual machine on bare metal: made of boot modules as its configuration says, run in slices, recorded to a serial port or
- * replayed from a module. The scheduler (metal/schedule.h) gives it processor time, the console (metal/console.h) a
- * keyboard. */
+/* A virtual machine on bare metal: made of boot modules as its configuration says, run in slices, recorded to a
+ * serial port or replayed from a module. The scheduler (metal/schedule.h) gives it processor time, the console
+ * (metal/console.h) a keyboard. */
 #ifndef REPRISE_METAL_GUEST_H
 #define REPRISE_METAL_GUEST_H
 
@@ -46,8 +46,8 @@ struct guest {
     u64 window, window_used; /* processor time in the present interval of the cap: the scheduler's */
 };
 
-/* Reads the configuration of a guest from a module. False, which the person has been told, if it makes no sense. `owner`: its
- * number for metal/areas.h. *g is large, and zero. */
+/* Reads the configuration of a guest from a module. False, which the person has been told, if it makes no sense.
+ * `owner`: its number for metal/areas.h. *g is large, and zero. */
 bool guest_configure(struct guest *g, unsigned owner, const struct boot_info *boot, const struct boot_file *file);
 /* Creates its machine and boots it. False, which the person has been told, if that cannot be. */
 bool guest_start(struct guest *g);

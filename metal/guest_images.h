@@ -15,8 +15,8 @@ struct guest_images {
     const char *append;
 };
 
-/* Finds what the configuration names. Hashes are taken if `hash`. False, which the person has been told, if something is
- * not there. */
+/* Finds what the configuration names. Hashes are taken if `hash`. False, which the person has been told, if
+ * something is not there. */
 bool guest_images_find(struct guest_images *images, const struct vmx *vmx, const struct boot_info *boot, bool hash);
 /* Finds what a log names: inside it, or among the modules; those must be what the run began with. */
 bool guest_images_recall(struct guest_images *images, struct log_reader *log, const struct boot_info *boot);

@@ -41,8 +41,8 @@ static const char *processor_name(char name[49])
     return name;
 }
 
-static void describe(struct log_machine *m, const struct vm *vm, const struct vmx *vmx, const struct guest_images *images,
-                     char processor[49])
+static void describe(struct log_machine *m, const struct vm *vm, const struct vmx *vmx,
+                     const struct guest_images *images, char processor[49])
 {
     const struct vm_config *c = &vm->config;
     *m = (struct log_machine){
@@ -76,7 +76,8 @@ bool guest_log_start(struct guest_log *log, struct vm *vm, const struct vmx *vmx
         print("reprise: the machine has not the serial port of reprise.log; remove that line\n");
         return false;
     }
-    const struct log_file file = {.context = (void *)(u64)port, .append = append, .read = read_nothing, .size = size_unknown};
+    const struct log_file file = {
+        .context = (void *)(u64)port, .append = append, .read = read_nothing, .size = size_unknown};
     describe(&machine, vm, vmx, images, processor);
     log->writer = host_alloc(sizeof *log->writer);
     if (!log->writer || log_writer_open(log->writer, &file, NULL, &machine) != STATUS_OK) {

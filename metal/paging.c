@@ -85,7 +85,8 @@ static void map_ram(const struct boot_info *boot)
     }
 }
 
-/* What the processor has of these, it gets. Pages of programs do not exist yet, so that SMEP and SMAP forbid nothing. */
+/* What the processor has of these, it gets. Pages of programs do not exist yet, so that SMEP and SMAP forbid
+ * nothing. */
 static void harden(void)
 {
     static const struct {
@@ -115,7 +116,8 @@ void paging_init(const struct boot_info *boot)
     harden();
 }
 
-/* Frees what lies in [begin, end) of the part of the tables under `entry`, which maps `level_bytes(level)` from `base` on. */
+/* Frees what lies in [begin, end) of the part of the tables under `entry`, which maps `level_bytes(level)` from
+ * `base` on. */
 static void clear_under(u64 *entry, unsigned level, u64 base, u64 begin, u64 end);
 
 static void clear_table(u64 *table, unsigned level, u64 base, u64 begin, u64 end)

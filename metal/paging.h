@@ -1,7 +1,7 @@
 /* The hypervisor's own page tables (SDM vol. 3, 4.5): four levels, no page both writable and executable.
  *
  *     [1 MiB, image end)       the image: code, constants and data each with their own rights; guard pages below stacks
- *     [0, end of RAM)          RAM at its physical address, writable, in pages as large as they come; page 0 is not there
+ *     [0, end of RAM)          RAM at its physical address, writable, in pages as large as fit; page 0 is not there
  *     AREAS_BEGIN, AREAS_END   areas (metal/areas.h), by pages of 4 KiB, on both sides of the canonical hole
  *     DEVICES_BEGIN            registers of devices, uncached */
 #ifndef REPRISE_METAL_PAGING_H
@@ -26,8 +26,8 @@
 #define PTE_NO_EXECUTE (1ull << 63) /* as we ask for it; without NX in the processor it is left out */
 #define PTE_FRAME 0x000ffffffffff000ull
 
-/* Builds the tables and switches to them; turns on NX, SMEP, SMAP, UMIP and global pages where they exist. Frames must be
- * there. */
+/* Builds the tables and switches to them; turns on NX, SMEP, SMAP, UMIP and global pages where they exist. Frames
+ * must be there. */
 void paging_init(const struct boot_info *boot);
 
 /* The entry of the 4 KiB page at `address`, in tables that are made if `create`; NULL: there are none, or no frame for

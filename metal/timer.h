@@ -1,5 +1,5 @@
-/* A regular interrupt, from the local APIC's timer, or from the 8254 where there is no local APIC. It keeps serial input from
- * getting lost, and sees when nothing moves any more. */
+/* A regular interrupt, from the local APIC's timer, or from the 8254 where there is no local APIC. It keeps serial
+ * input from getting lost, and sees when nothing moves any more. */
 #ifndef REPRISE_METAL_TIMER_H
 #define REPRISE_METAL_TIMER_H
 
@@ -13,7 +13,8 @@ const char *timer_start(void);
 /* Interrupts since then. */
 u64 timer_ticks(void);
 
-/* The watchdog: unless this is called at least every `seconds` from the first call on, the machine stops with a dump. */
+/* The watchdog: unless this is called at least every `seconds` from the first call on, the machine stops with a
+ * dump. */
 void timer_alive(unsigned seconds);
 
 #endif

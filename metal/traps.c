@@ -71,7 +71,7 @@ static void gdt_load(void)
     gdt[3] = DESCRIPTOR_TSS | (sizeof tss - 1) | (base & 0xffffff) << 16 | (base >> 24 & 0xff) << 56;
     gdt[4] = base >> 32;
     struct table_pointer pointer = {sizeof gdt - 1, (u64)gdt};
-    __asm__ volatile("lgdt %0\n\tltr %w1" : : "m"(pointer), "r"(TSS_SELECTOR)); /* code and data have their old selectors */
+    __asm__ volatile("lgdt %0\n\tltr %w1" : : "m"(pointer), "r"(TSS_SELECTOR)); /* others stay */
 }
 
 void traps_init(void)

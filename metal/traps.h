@@ -1,5 +1,5 @@
-/* Exceptions and interrupts of the machine itself. Every one runs on a stack of its own (IST), since translated code uses its
- * stack pointer for something else. */
+/* Exceptions and interrupts of the machine itself. Every one runs on a stack of its own (IST), since translated code
+ * uses its stack pointer for something else. */
 #ifndef REPRISE_METAL_TRAPS_H
 #define REPRISE_METAL_TRAPS_H
 
