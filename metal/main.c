@@ -10,6 +10,7 @@
 #include "metal/power.h"
 #include "metal/print.h"
 #include "metal/schedule.h"
+#include "metal/screen.h"
 #include "metal/serial.h"
 #include "metal/timer.h"
 #include "metal/traps.h"
@@ -85,8 +86,8 @@ void metal_main(u32 magic, u64 info);
 void metal_main(u32 magic, u64 info)
 {
     serial_open(SERIAL_COM1);
-    print("\nReprise " REPRISE_VERSION " on bare metal\n");
     traps_init();
+    screen_find();
     if (!boot_info_read(magic, info, &boot)) {
         print("reprise: not started by a Multiboot loader that reports memory; boot with GRUB or qemu -kernel\n");
         power_off();
@@ -95,6 +96,8 @@ void metal_main(u32 magic, u64 info)
     frames_init(&boot);
     paging_init(&boot);
     traps_guard_stacks();
+    screen_open();
+    print("\nReprise " REPRISE_VERSION " on bare metal\n");
     areas_init();
     clock_init();
     report(timer_start());

@@ -1,8 +1,14 @@
 #include "metal/print.h"
 
+#include "metal/screen.h"
 #include "metal/serial.h"
 
-void print_bytes(const u8 *from, size_t bytes) { serial_write(SERIAL_COM1, from, bytes); }
+void print_bytes(const u8 *from, size_t bytes)
+{
+    serial_write(SERIAL_COM1, from, bytes);
+    for (size_t n = 0; n < bytes; n++)
+        screen_put(from[n]);
+}
 
 void print_list(const char *const texts[])
 {
@@ -16,10 +22,10 @@ void print(const char *text)
         size_t n = 0;
         while (text[n] && text[n] != '\n')
             n++;
-        serial_write(SERIAL_COM1, text, n);
+        print_bytes((const u8 *)text, n);
         text += n;
         if (*text) {
-            serial_write(SERIAL_COM1, "\r\n", 2);
+            print_bytes((const u8 *)"\r\n", 2);
             text++;
         }
     }

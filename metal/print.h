@@ -1,4 +1,4 @@
-/* Text for the person at the machine: to COM1. */
+/* Text for the person at the machine: to COM1, and to the screen if there is one. */
 #ifndef REPRISE_METAL_PRINT_H
 #define REPRISE_METAL_PRINT_H
 
