@@ -51,6 +51,7 @@ void console_init(struct guest *guests, unsigned count)
     console.guests = guests;
     console.count = count;
     console.attached = guests;
+    monitor_init(guests, count);
     host_set_console(take_output);
 }
 
@@ -78,7 +79,7 @@ void console_attach(struct guest *g)
 static void open_monitor(void)
 {
     console.monitor = true;
-    monitor_open(console.guests, console.count);
+    monitor_open();
 }
 
 static void escape(u8 byte)

@@ -92,15 +92,25 @@ static void list(void)
     print(" s\n");
 }
 
-void monitor_power_off(void)
+/* Their logs are complete then. */
+static void stop_all(void)
 {
     for (unsigned n = 0; n < monitor.count; n++)
         if (monitor.guests[n].state != GUEST_OFF)
             guest_stop(&monitor.guests[n], LOG_END_HOST, "stopped");
+}
+
+void monitor_power_off(void)
+{
+    stop_all();
     power_off();
 }
 
-static void reset_machine(void) { power_reset(); }
+static void reset_machine(void)
+{
+    stop_all();
+    power_reset();
+}
 
 static void help(void);
 
@@ -163,10 +173,14 @@ static void execute(void)
         print("there is no such command; `help` lists them\n");
 }
 
-void monitor_open(struct guest *guests, unsigned count)
+void monitor_init(struct guest *guests, unsigned count)
 {
     monitor.guests = guests;
     monitor.count = count;
+}
+
+void monitor_open(void)
+{
     monitor.used = 0;
     print("\n[the monitor; `help` lists its commands, Ctrl-A 1 goes back]\n");
     print(prompt);

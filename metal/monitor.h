@@ -4,8 +4,9 @@
 
 #include "metal/guest.h"
 
+void monitor_init(struct guest *guests, unsigned count);
 /* Greets, and takes commands from now on. */
-void monitor_open(struct guest *guests, unsigned count);
+void monitor_open(void);
 /* A byte typed at it. */
 void monitor_type(u8 byte);
 /* Ends all guests, their logs included, and the machine. */
