@@ -48,6 +48,8 @@ static bool is_return_address(u64 address)
 void crash_stack_trace(u64 rsp)
 {
     unsigned lines = 0;
+    if (!readable(rsp)) /* below the end of the stack: what overflowed it stands above */
+        rsp = (rsp | PAGE_MASK) + 1;
     print("calls, the innermost first (addr2line -e reprise.elf64):\n");
     for (unsigned n = 0; n < TRACE_WORDS && lines < TRACE_LINES && readable(rsp + 8 * n); n++) {
         u64 word = *(const u64 *)(rsp + 8 * n);

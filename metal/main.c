@@ -9,6 +9,7 @@
 #include "metal/paging.h"
 #include "metal/power.h"
 #include "metal/print.h"
+#include "metal/provoke.h"
 #include "metal/schedule.h"
 #include "metal/screen.h"
 #include "metal/serial.h"
@@ -101,6 +102,7 @@ void metal_main(u32 magic, u64 info)
     areas_init();
     clock_init();
     report(timer_start());
+    provoke(boot.command_line);
     unsigned count = make_guests();
     if (count)
         run_guests(count);
