@@ -1,6 +1,10 @@
-/* From a Multiboot 1 loader (32-bit protected mode, paging off) to C in 64-bit mode. */
+/* From a Multiboot loader, version 1 or 2 (32-bit protected mode, paging off), to C in 64-bit mode. */
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 0x00000003 /* page-aligned modules, memory information */
+#define MULTIBOOT2_MAGIC 0xe85250d6
+#define MULTIBOOT2_I386 0
+#define MULTIBOOT2_TAG_ALIGN_MODULES 6
+#define MULTIBOOT2_TAG_END 0
 
 #define CR0_MP 0x2
 #define CR0_NE 0x20
@@ -17,6 +21,15 @@
     .section .multiboot, "a"
     .align 4
     .long MULTIBOOT_MAGIC, MULTIBOOT_FLAGS, -(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
+    .align 8
+header2:
+    .long MULTIBOOT2_MAGIC, MULTIBOOT2_I386, header2_end - header2
+    .long -(MULTIBOOT2_MAGIC + MULTIBOOT2_I386 + (header2_end - header2))
+    .word MULTIBOOT2_TAG_ALIGN_MODULES, 0
+    .long 8
+    .word MULTIBOOT2_TAG_END, 0
+    .long 8
+header2_end:
 
     .section .boot32, "ax"
     .code32
@@ -115,7 +128,9 @@ boot_gdt_pointer:
 boot_pml4: .skip 4096
 boot_pdpt: .skip 4096
 boot_pd: .skip 4 * 4096
-boot_stack: .skip 64 * 1024
+    .globl boot_stack_guard
+boot_stack_guard: .skip 4096        /* unmapped later on */
+boot_stack: .skip 128 * 1024
 boot_stack_end:
 
     .section .note.GNU-stack, "", @progbits

@@ -1,8 +1,10 @@
-/* Switching the machine off, by its ACPI tables. */
+/* The machine's end. */
 #ifndef REPRISE_METAL_POWER_H
 #define REPRISE_METAL_POWER_H
 
-/* Enters S5 as the FADT and \_S5 describe; halts for ever where the tables do not say how. */
+/* Switches off by ACPI; halts for ever where the tables do not say how. */
 _Noreturn void power_off(void);
+/* Resets the machine: by ACPI, the keyboard controller, or a triple fault. */
+_Noreturn void power_reset(void);
 
 #endif

@@ -1,55 +1,76 @@
 #include "metal/serial.h"
 
 #include "metal/port.h"
+#include "metal/processor.h"
 
-enum { COM1 = 0x3f8, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
-enum { LSR_THRE = 0x20, LCR_8N1 = 0x03, LCR_DLAB = 0x80, FCR_ENABLE_CLEAR = 0x07, MCR_DTR_RTS = 0x03 };
-enum { DIVISOR_115200 = 1, PATIENCE = 100000 };
+enum { IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5, SCRATCH = 7 };
+enum {
+    LSR_READY = 0x01,
+    LSR_THRE = 0x20,
+    LCR_8N1 = 0x03,
+    LCR_DLAB = 0x80,
+    FCR_ENABLE_CLEAR = 0x07,
+    MCR_DTR_RTS = 0x03,
+    DIVISOR_115200 = 1,
+    FIFO_BYTES = 16,
+    PATIENCE = 100000,
+    INPUT_BYTES = 4096, /* a power of two */
+};
 
-void serial_init(void)
+static const u16 bases[SERIAL_PORTS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+static bool present[SERIAL_PORTS];
+
+/* Bytes [read, written) are there; the handler writes, serial_read() reads. */
+static struct {
+    u8 bytes[INPUT_BYTES];
+    volatile u32 written, read;
+} input;
+
+bool serial_open(enum serial_port port)
 {
-    port_out8(COM1 + IER, 0);
-    port_out8(COM1 + LCR, LCR_DLAB);
-    port_out8(COM1 + 0, DIVISOR_115200);
-    port_out8(COM1 + 1, 0);
-    port_out8(COM1 + LCR, LCR_8N1);
-    port_out8(COM1 + FCR, FCR_ENABLE_CLEAR);
-    port_out8(COM1 + MCR, MCR_DTR_RTS);
+    u16 base = bases[port];
+    port_out8(base + SCRATCH, 0x5a); /* an absent port reads as all ones */
+    present[port] = port_in8(base + SCRATCH) == 0x5a;
+    if (!present[port])
+        return false;
+    port_out8(base + IER, 0);
+    port_out8(base + LCR, LCR_DLAB);
+    port_out8(base + 0, DIVISOR_115200);
+    port_out8(base + 1, 0);
+    port_out8(base + LCR, LCR_8N1);
+    port_out8(base + FCR, FCR_ENABLE_CLEAR);
+    port_out8(base + MCR, MCR_DTR_RTS);
+    return true;
 }
 
-void serial_put(u8 byte)
+void serial_write(enum serial_port port, const void *from, size_t bytes)
 {
-    /* An absent port reads as all ones, a broken one may never be ready: neither may hang the machine. */
-    for (unsigned tries = 0; tries < PATIENCE && !(port_in8(COM1 + LSR) & LSR_THRE); tries++)
-        __asm__ volatile("pause");
-    port_out8(COM1, byte);
-}
-
-void serial_print(const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '\n')
-            serial_put('\r');
-        serial_put((u8)*text);
+    const u8 *byte = from;
+    if (!present[port])
+        return;
+    for (size_t done = 0; done < bytes; done++) {
+        /* An empty FIFO takes 16 bytes. A broken port may never be ready, which must not hang the machine. */
+        for (unsigned tries = 0; done % FIFO_BYTES == 0 && tries < PATIENCE; tries++) {
+            if (port_in8(bases[port] + LSR) & LSR_THRE)
+                break;
+            __asm__ volatile("pause");
+        }
+        port_out8(bases[port], byte[done]);
     }
 }
 
-static void print_digits(u64 value, unsigned base)
+void serial_collect(void)
 {
-    char digits[24];
-    unsigned n = 0;
-    do {
-        digits[n++] = "0123456789abcdef"[value % base];
-        value /= base;
-    } while (value);
-    while (n)
-        serial_put((u8)digits[--n]);
+    while (present[SERIAL_COM1] && (port_in8(bases[SERIAL_COM1] + LSR) & LSR_READY)) {
+        u8 byte = port_in8(bases[SERIAL_COM1]);
+        if (input.written - input.read < INPUT_BYTES)
+            input.bytes[input.written++ % INPUT_BYTES] = byte;
+    }
 }
 
-void serial_print_hex(u64 value)
+int serial_read(void)
 {
-    serial_print("0x");
-    print_digits(value, 16);
+    if (input.read == input.written)
+        return -1;
+    return input.bytes[input.read++ % INPUT_BYTES];
 }
-
-void serial_print_decimal(u64 value) { print_digits(value, 10); }

@@ -21,7 +21,7 @@ trap_\vector:
     .endm
 
     .set vector, 0
-    .rept 32
+    .rept 64
     trap_number %vector
     .set vector, vector + 1
     .endr
@@ -71,7 +71,7 @@ trap_entries:
     .quad trap_\n
     .endm
     .set vector, 0
-    .rept 32
+    .rept 64
     trap_address %vector
     .set vector, vector + 1
     .endr

@@ -107,6 +107,8 @@ static bool read_machine(struct log_reader *r, struct log_cursor *at, struct log
         enum found found = read_chunk(r, at->chunk, at->sequence, at->link, &chunk, &checksum);
         if (found == FOUND_NOTHING)
             return refuse(why, "is cut off before its run began", "there is nothing in it to replay");
+        if (found == FOUND_DAMAGE && chunk.method != LOG_RAW && !r->codec)
+            return refuse(why, "is compressed, which cannot be undone here", "record it with --uncompressed");
         if (found == FOUND_DAMAGE || chunk.kind != CHUNK_MACHINE)
             return refuse(why, "is damaged in the description of its machine", "take another copy");
         if (!take_fields(r, &complete, why))

@@ -62,6 +62,8 @@ const struct option run_options_table[] = {
     {"embed", 0, OPTION_FLAG, FIELD(embed), NULL, NULL, "Recording",
      "Put kernel, initrd and modules into the log, so that it alone is enough; else it names them by path and SHA-256.",
      NULL},
+    {"uncompressed", 0, OPTION_FLAG, FIELD(uncompressed), NULL, NULL, "Recording",
+     "Store the log as it is: the bare-metal image replays no other.", NULL},
     {"checkpoint", 0, OPTION_COUNT, FIELD(checkpoint), "N", "100M", "Recording",
      "Instructions between two state hashes in the log, which `replay --verify` compares.", NULL},
 

@@ -43,7 +43,7 @@ struct run_options {
     u64 checkpoint_spacing; /* instructions */
     u64 at; /* icount of the snapshot; 0: when the run ends */
     const char *record;
-    bool no_record, embed;
+    bool no_record, embed, uncompressed;
     u64 checkpoint; /* instructions between two state hashes in a log */
     bool help;
 };

@@ -28,8 +28,8 @@ static bool is_off(const struct run_options *o)
     return o->no_record || (!o->record && variable && (!strcmp(variable, "off") || !strcmp(variable, "0")));
 }
 
-/* CPUID leaves 0x80000002 to 0x80000004: the name of the host's processor, which decides undefined flags. */
-static const char *host_processor(void)
+/* CPUID leaves 0x80000002 to 0x80000004. */
+const char *recording_host_processor(void)
 {
     static char name[49];
     unsigned word[12];
@@ -74,7 +74,7 @@ static void describe_machine(const struct recording *r, struct log_machine *m)
         .append = r->options->append,
         .program = REPRISE_VERSION,
         .engine = c->engine->name,
-        .host = host_processor(),
+        .host = recording_host_processor(),
         .started = (u64)time(NULL),
         .checkpoint_interval = r->options->checkpoint,
         .wall = r->wall,
@@ -109,9 +109,10 @@ static bool write_beginning(struct recording *r, char *message)
 {
     static struct log_machine machine;
     struct log_file file = log_file_of(r->fd);
+    const struct log_codec *codec = r->options->uncompressed ? NULL : &log_codec_zstd;
     describe_machine(r, &machine);
     r->writer = host_alloc(sizeof *r->writer);
-    enum status status = r->writer ? log_writer_open(r->writer, &file, &log_codec_zstd, &machine) : STATUS_NO_MEMORY;
+    enum status status = r->writer ? log_writer_open(r->writer, &file, codec, &machine) : STATUS_NO_MEMORY;
     for (unsigned n = 0; status == STATUS_OK && n < machine.image_count; n++)
         if (machine.images[n].embedded &&
             !log_put_image(r->writer, n, r->images->files[n].data, r->images->files[n].size))

@@ -34,4 +34,7 @@ void recording_flush(struct recording *r);
  * had asked for it, which has been said. */
 bool recording_finish(struct recording *r, enum log_ending ending);
 
+/* The name of the host's processor, which decides undefined flags. */
+const char *recording_host_processor(void);
+
 #endif

@@ -10,6 +10,7 @@
 #include "sim/host_linux.h"
 #include "sim/outputs.h"
 #include "sim/progress.h"
+#include "sim/recording.h"
 #include "sim/replay_bisect.h"
 #include "sim/replay_session.h"
 #include "sim/run.h"
@@ -54,7 +55,7 @@ const unsigned replay_options_count = ARRAY_LEN(replay_options_table);
 
 /* Options of `run` that describe the machine come from the log. */
 static const char *const without[] = {"kernel", "initrd", "append", "module", "memory", "cpu", "rtc", "debug-exit", "reset",
-                                      "restore", "at", "embed", "chaos", "shadow-memory",
+                                      "restore", "at", "embed", "uncompressed", "chaos", "shadow-memory",
                                       "code-cache", NULL};
 /* Those of a run that goes live. */
 static const char *const live_only = "--record, --no-record, --clock and --max-insns";
@@ -121,13 +122,17 @@ static int stopped_by_host(void)
 static int diverged(const struct replay_session *s)
 {
     const struct replay_divergence *d = &s->replay.divergence;
-    char message[400], hashes[100] = "", interval[100] = "--verify finds out since when";
+    const char *there = s->reader->machine.host, *here = recording_host_processor();
+    char message[700], hashes[100] = "", interval[100] = "--verify finds out since when", hint[250] = "";
     if (d->wanted != d->have)
         snprintf(hashes, sizeof hashes, " (%016" PRIx64 " in the log, %016" PRIx64 " here)", d->wanted, d->have);
     if (s->replay.verify)
         snprintf(interval, sizeof interval, "it was the same at instruction %" PRIu64, d->good);
-    snprintf(message, sizeof message, "the replay differs from the recorded run: %s%s at instruction %" PRIu64 "; %s",
-             d->what, hashes, d->icount, interval);
+    if (strcmp(there, here))
+        snprintf(hint, sizeof hint, " (recorded on \"%.80s\", and this is \"%.80s\": flags that are undefined may differ)",
+                 there, here);
+    snprintf(message, sizeof message, "the replay differs from the recorded run: %s%s at instruction %" PRIu64 "; %s%s",
+             d->what, hashes, d->icount, interval, hint);
     return complain(EXIT_DIVERGED, message);
 }
 

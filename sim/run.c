@@ -2,6 +2,7 @@
 
 #include "core/boot.h"
 #include "core/vm.h"
+#include "replay/wall.h"
 #include "sim/complain.h"
 #include "sim/dump.h"
 #include "sim/exit_code.h"
@@ -19,7 +20,6 @@
 #include "sim/stats.h"
 #include "sim/terminal.h"
 #include "sim/trace.h"
-#include "sim/wall.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -76,7 +76,7 @@ static bool feed_waiting(struct run *run)
 {
     if (!run->input.count)
         return false;
-    wall_catch_up(&run->wall, run->vm);
+    wall_catch_up(&run->wall, run->vm, host_nanoseconds());
     return input_feed(&run->input, run->vm);
 }
 
@@ -95,7 +95,7 @@ static bool wait_for_event(struct run *run)
         return feed_waiting(run) || run->input.open || host_stop_requested();
     }
     recording_pulse(&run->recording);
-    while ((pause = wall_until(&run->wall, wake)) > shortest_pause_ns && !host_stop_requested())
+    while ((pause = wall_until(&run->wall, wake, host_nanoseconds())) > shortest_pause_ns && !host_stop_requested())
         if (input_poll(&run->input, vm, pause) && feed_waiting(run))
             return true;
     if (!host_stop_requested())
@@ -194,7 +194,7 @@ static void attend(struct run *run)
 {
     u64 now = host_nanoseconds();
     run->slice_end = run->vm->vcpu[0]->cpu.icount + (run->wall.on ? wall_slice : slice);
-    wall_follow(&run->wall, run->vm);
+    wall_follow(&run->wall, run->vm, now);
     if (run->wall.on && now - run->polled_at < poll_every_ns)
         return;
     run->polled_at = now;
@@ -211,7 +211,7 @@ static bool attend_gdb(struct run *run, enum vm_stop stop)
     if (!gdb_server_attend(run->gdb, stop))
         return false;
     if (run->wall.on && host_nanoseconds() - before > poll_every_ns)
-        wall_start(&run->wall, run->vm); /* no virtual time has passed */
+        wall_start(&run->wall, run->vm, host_nanoseconds()); /* no virtual time has passed */
     return true;
 }
 
@@ -350,7 +350,7 @@ static int execute(struct run *run, u64 started)
     u64 begin = host_nanoseconds();
     run->summary.startup_ns = begin - started;
     if (run->wall.on)
-        wall_start(&run->wall, run->vm);
+        wall_start(&run->wall, run->vm, host_nanoseconds());
     struct ending end = run_loop(run);
     run->summary.host_ns = host_nanoseconds() - begin;
     return finish(run, end);
@@ -378,7 +378,7 @@ int run_go_live(void)
         return code;
     u64 begin = host_nanoseconds();
     if (the_run.wall.on)
-        wall_start(&the_run.wall, the_run.vm);
+        wall_start(&the_run.wall, the_run.vm, host_nanoseconds());
     struct ending end = run_loop(&the_run);
     the_run.summary.host_ns = host_nanoseconds() - begin;
     code = finish(&the_run, end);

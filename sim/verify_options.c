@@ -29,8 +29,8 @@ const unsigned verify_options_count = ARRAY_LEN(verify_options_table);
 
 /* Both machines get no input, record nothing, and wait for nobody. */
 static const char *const without[] = {
-    "engine", "clock", "stats", "trace", "serial", "debug-console", "record", "no-record", "embed", "checkpoint", "gdb",
-    NULL,
+    "engine", "clock", "stats", "trace", "serial", "debug-console", "record", "no-record", "embed", "uncompressed",
+    "checkpoint", "gdb", NULL,
 };
 
 const struct option_set verify_option_set = {
