@@ -25,6 +25,7 @@ static struct channel channels[HOST_CHANNELS] = {[0 ... HOST_CHANNELS - 1] = {.f
 static host_console_tap *console_tap;
 static void *console_tap_context;
 static volatile sig_atomic_t stop_reason;
+static bool output_lost;
 
 void *host_alloc(size_t bytes)
 {
@@ -61,6 +62,11 @@ bool host_stop_requested(void)
     return stop_reason != STOP_REASON_NONE;
 }
 
+bool host_output_lost(void)
+{
+    return output_lost;
+}
+
 /* Writes everything; false if the other end is gone or the disk is full. */
 static bool write_all(int fd, const u8 *from, size_t bytes)
 {
@@ -85,6 +91,7 @@ static void flush_channel(struct channel *c)
 {
     if (c->used && c->fd >= 0 && !write_all(c->fd, c->buffer, c->used)) {
         c->fd = -1;
+        output_lost = true;
         host_request_stop(STOP_REASON_OUTPUT);
     }
     c->used = 0;

@@ -18,6 +18,8 @@ typedef bool host_console_tap(void *context, enum host_channel channel, u8 byte)
 void host_console_set_tap(host_console_tap *tap, void *context);
 /* Writes out what is buffered. */
 void host_console_flush(void);
+/* True once some of a guest's output could not be written. */
+bool host_output_lost(void);
 /* True if the last byte that went to the terminal's descriptor `fd` did not end its line. */
 bool host_console_midline(int fd);
 

@@ -114,7 +114,7 @@ static int stopped_by_host(void)
 {
     switch (host_stop_reason()) {
     case STOP_REASON_TIMEOUT: return complain(EXIT_LIMIT, "the time limit (--timeout) is reached");
-    case STOP_REASON_OUTPUT: return complain(EXIT_HOST, "the guest's output can no longer be written");
+    case STOP_REASON_OUTPUT: return EXIT_HOST; /* report() says so */
     default: return complain(EXIT_QUIT, "ended by a signal");
     }
 }
@@ -252,6 +252,8 @@ static int report(struct replaying *r, enum replay_stop stop)
     host_console_flush();
     progress_clear(&r->progress);
     int code = finish(r, stop, &r->summary.stop);
+    if (host_output_lost())
+        code = complain(EXIT_HOST, "the guest's output can no longer be written");
     r->summary.resets = s->replay.place.resets;
     if (r->options.verify && stop != REPLAY_DIVERGED)
         fprintf(stderr, "reprise: %" PRIu64 " state hashes are equal\n", s->replay.place.hashes);

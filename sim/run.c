@@ -120,6 +120,8 @@ static bool reboot(struct run *run)
     return false;
 }
 
+static const char output_lost_message[] = "the guest's output can no longer be written";
+
 static struct ending stopped_by_host(void)
 {
     const enum log_ending host = LOG_END_HOST;
@@ -127,7 +129,7 @@ static struct ending stopped_by_host(void)
     case STOP_REASON_TIMEOUT:
         return (struct ending){EXIT_LIMIT, "timeout", "the time limit (--timeout) is reached", host};
     case STOP_REASON_OUTPUT:
-        return (struct ending){EXIT_HOST, "output", "the guest's output can no longer be written", host};
+        return (struct ending){EXIT_HOST, "output", output_lost_message, host};
     case STOP_REASON_USER: return (struct ending){EXIT_QUIT, "user", "ended by Ctrl-A x", host};
     default: return (struct ending){EXIT_QUIT, "signal", "ended by a signal", host};
     }
@@ -292,6 +294,11 @@ static int finish(struct run *run, struct ending end)
     char message[STATS_MESSAGE_MAX];
     terminal_restore();
     host_console_flush();
+    if (host_output_lost()) { /* perhaps only now: the guest may have ended before its last output was written */
+        end.code = EXIT_HOST;
+        end.message = output_lost_message;
+        end.stop = "output";
+    }
     if (end.message)
         complain(end.code, end.message);
     if (end.code == EXIT_GUEST) {

@@ -17,7 +17,8 @@ guest() {
     local name=$1; shift
     { bytes '02b0ad1b 03000100 fb4f51e4 00001000 00001000 00000000 00000000 20001000'; bytes "$*"; } > "$name"
 }
-engines() { "$reprise" list | awk '/^Engines/ { on = 1; next } /^$/ { on = 0 } on { print $1 }'; }
+# All engines that are ours: the reference `bochs` has its own tests, and after a triple fault another state.
+engines() { "$reprise" list | awk '/^Engines/ { on = 1; next } /^$/ { on = 0 } on && $1 != "bochs" { print $1 }'; }
 hash_of() { grep -h state_hash "$1"; }
 
 # code WANT COMMAND...: its exit code must be WANT; stderr in err.
