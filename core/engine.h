@@ -27,9 +27,10 @@ struct engine {
      * complete state is in v->cpu, at an instruction boundary; cpu.activity says whether there is more to execute. While
      * v->stepping, stops_before() (core/stops.h) is asked before each instruction, and ends the run if it says so. */
     void (*run)(struct vcpu *v);
-    /* If not NULL: what was derived from the instructions in this page of RAM (an offset), or with FORGET_ALL in any, is
-     * void. The engine may be in the middle of executing one of them. */
-    void (*forget)(struct vcpu *v, u64 offset);
+    /* If not NULL: what was derived from instructions in `size` bytes at `offset` in one page of RAM, or with FORGET_ALL in any,
+     * is void. The engine may be in the middle of executing one of them. Returns the 64-byte lines of the page, as bits, in
+     * which it still has others. */
+    u64 (*forget)(struct vcpu *v, u64 offset, unsigned size);
     /* Optional: finds the host code that holds the guest instruction at CS:`rip` in the present mode, if there is any. Changes
      * nothing. */
     bool (*explain)(struct vcpu *v, u64 rip, struct engine_code *code);

@@ -76,7 +76,7 @@ void vm_reset(struct vm *vm)
         v->cpu.tsc_offset = -(s64)vm_tsc(vm); /* the TSC starts anew (SDM vol. 3, table 9-1) */
         tlb_flush(v);
         if (vm->config.engine->forget)
-            vm->config.engine->forget(v, FORGET_ALL);
+            vm->config.engine->forget(v, FORGET_ALL, 0);
         vcpu_update_mode(v);
     }
     vm->request = REQUEST_NONE;

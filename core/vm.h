@@ -47,6 +47,7 @@ struct vm_stats {
     u64 io_reads, io_writes, mmio_reads, mmio_writes;
     u64 exceptions[32], interrupts, halts, tlb_misses, tlb_flushes, decodes, engine_exits;
     u64 translations, callouts, interpreted; /* engine sbe: blocks made, and instructions left to the interpreter */
+    u64 evictions, code_kills; /* engine sbe: regions of the code cache emptied for want of space; blocks killed by writes */
 };
 
 struct vm {

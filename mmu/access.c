@@ -36,7 +36,7 @@ static void revoke_write_entries(struct vm *vm, u64 offset, struct frame *frame)
     }
 }
 
-static void watch(struct vm *vm, u64 offset, u32 flag)
+static void watch(struct vm *vm, u64 offset, u16 flag)
 {
     struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
     if (!(frame->flags & FRAME_WATCHED))
@@ -72,8 +72,10 @@ void phys_watch_code(struct vm *vm, gpa_t at, unsigned size)
     u64 offset = physmem_offset(&vm->memory, at);
     if (offset == UINT64_MAX)
         return;
+    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
     watch(vm, offset, FRAME_CODE);
-    vm->memory.frames[offset >> PAGE_SHIFT].code_lines |= line_mask(offset, size);
+    frame->code_lines |= line_mask(offset, size);
+    frame->code_writes = 0;
 }
 
 /* The instruction that is executing may be what has changed, or its page: if it repeats, it must be looked at anew
@@ -90,7 +92,7 @@ void phys_watch_writes(struct vm *vm, gpa_t at, bool on)
     if (offset != UINT64_MAX && on)
         watch(vm, offset, FRAME_TRACED);
     else if (offset != UINT64_MAX)
-        vm->memory.frames[offset >> PAGE_SHIFT].flags &= ~FRAME_TRACED;
+        vm->memory.frames[offset >> PAGE_SHIFT].flags &= (u16)~FRAME_TRACED;
 }
 
 static void trace_frame(struct vm *vm, enum trace_kind kind, u64 at, const u8 *bytes, unsigned size)
@@ -100,17 +102,54 @@ static void trace_frame(struct vm *vm, enum trace_kind kind, u64 at, const u8 *b
                            .kind = kind, .size = (u8)size, .physical = at, .bytes = bytes});
 }
 
-/* Bytes of a frame with code have changed: decoded instructions of their lines die. */
-static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigned size)
+/* A frame stays watched for so many writes that kill code or find none, with no new code in between: who patches code executes
+ * it soon, and making a page writable and taking that back costs more than a few slow writes. */
+enum { CODE_WRITES = 16 };
+
+/* What is derived from the instructions in some bytes of a frame goes. Returns the lines in which code is left. */
+static u64 engines_forget(struct vm *vm, u64 offset, unsigned size)
 {
-    if (!(frame->flags & FRAME_CODE) || !(frame->code_lines & line_mask(offset, size)))
+    u64 left = 0;
+    for (unsigned n = 0; vm->config.engine->forget && n < vm->vcpu_count; n++)
+        left |= vm->config.engine->forget(vm->vcpu[n], offset, size);
+    return left;
+}
+
+/* Bytes of a frame with code have changed: instructions of their lines die, with those that the interpreter has decoded
+ * anywhere in the frame. */
+static void code_lines_written(struct vm *vm, struct frame *frame, u64 offset, unsigned size)
+{
+    u64 before = frame->code_lines;
+    frame->code_generation++;
+    vm->memory.code_changes++;
+    frame->code_lines = engines_forget(vm, offset, size);
+    if (frame->code_lines != before)
+        frame->code_writes++;
+}
+
+void phys_code_gone(struct vm *vm, u64 offset)
+{
+    struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
+    if (vm->vcpu_count > 1) /* others may have some */
         return;
     frame->code_generation++;
     frame->code_lines = 0;
-    frame->flags &= ~FRAME_CODE;
-    for (unsigned n = 0; vm->config.engine->forget && n < vm->vcpu_count; n++)
-        vm->config.engine->forget(vm->vcpu[n], offset);
-    kick_all(vm);
+}
+
+static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigned size)
+{
+    if (!(frame->flags & FRAME_CODE))
+        return;
+    if (frame->code_lines & line_mask(offset, size))
+        code_lines_written(vm, frame, offset, size);
+    else if (!frame->code_lines)
+        frame->code_writes++;
+    if (frame->code_writes < CODE_WRITES)
+        return;
+    if (frame->code_lines)
+        engines_forget(vm, offset & ~(u64)PAGE_MASK, PAGE_SIZE);
+    frame->code_lines = 0;
+    frame->flags &= (u16)~FRAME_CODE;
 }
 
 static void ram_written(struct vm *vm, u64 offset, unsigned size)
@@ -124,7 +163,7 @@ static void ram_written(struct vm *vm, u64 offset, unsigned size)
         shadow_ram_written(vm, offset, size);
     if (!(frame->flags & FRAME_TABLE))
         return;
-    frame->flags &= ~FRAME_TABLE;
+    frame->flags &= (u16)~FRAME_TABLE;
     if (frame->table_epoch != vm->memory.epoch)
         return;
     for (unsigned n = 0; n < vm->vcpu_count; n++)
@@ -238,6 +277,15 @@ static void memtable_remember(struct vcpu *v, u64 linear, enum tlb_rights rights
 
 static bool traces_memory(const struct vm *vm) { return vm->tracer && vm->tracer->mask & TRACE_MEMORY; }
 
+/* A page that must not be written directly: the next write to it need not walk. */
+static void tlb_fill_watched(struct vcpu *v, u64 linear, enum tlb_rights rights, u64 offset)
+{
+    if (!(v->vm->memory.frames[offset >> PAGE_SHIFT].flags & FRAME_WATCHED))
+        return;
+    *tlb_watched_slot(&v->tlb, rights, linear) = (struct tlb_watched){
+        .tag = (linear & ~(u64)PAGE_MASK) | v->tlb.epoch, .offset = offset & ~(u64)PAGE_MASK};
+}
+
 /* Remembers a translation, for what it proves: reads, writes (if D is set), or fetches. */
 static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk, enum access access,
                      enum tlb_rights rights)
@@ -249,6 +297,10 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
     if (vm->stops && access != ACCESS_FETCH && stops_data_in_page(vm->stops, linear))
         return;
     if (traces_memory(vm) && access != ACCESS_FETCH)
+        return;
+    if (access == ACCESS_WRITE && walk->writable)
+        tlb_fill_watched(v, linear, rights, offset);
+    if (walk->watched)
         return;
     if (v->memtable && memtable_full(v->memtable))
         tlb_forget(v);
@@ -280,7 +332,24 @@ static struct walk_result walk_any_tables(struct vcpu *v, u64 linear, enum acces
         return walk_guest(v, linear, access, rights, true);
     struct shadow_translation t = shadow_translate(v, linear, access, rights);
     return (struct walk_result){
-        .ok = t.ok, .error = t.error, .page = t.page, .writable = t.direct_write, .cacheable = t.direct};
+        .ok = t.ok,
+        .error = t.error,
+        .page = t.page,
+        .writable = t.direct_write || t.watched,
+        .cacheable = t.direct || t.watched,
+        .watched = t.watched,
+    };
+}
+
+/* A write to a watched page that has been written before. */
+static bool translate_watched(struct vcpu *v, u64 linear, enum tlb_rights rights, u64 *physical)
+{
+    const struct tlb_watched *w = tlb_watched_slot(&v->tlb, rights, linear);
+    const struct physmem *m = &v->vm->memory;
+    if (w->tag != ((linear & ~(u64)PAGE_MASK) | v->tlb.epoch) || !(m->frames[w->offset >> PAGE_SHIFT].flags & FRAME_WATCHED))
+        return false;
+    *physical = physmem_address(m, w->offset).raw | (linear & PAGE_MASK);
+    return true;
 }
 
 /* The guest-physical address behind `linear`, with rights checked, A and D set. False: #PF recorded. */
@@ -294,6 +363,8 @@ static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_r
         *physical = physmem_address(&vm->memory, physmem_host_offset(&vm->memory, linear + e->addend)).raw;
         return true;
     }
+    if (access == ACCESS_WRITE && translate_watched(v, linear, rights, physical))
+        return true;
     vm->stats.tlb_misses++;
     struct walk_result walk = walk_any_tables(v, linear, access, rights);
     if (!walk.ok) {

@@ -155,5 +155,8 @@ bool mem_fetch_page(struct vcpu *v, u64 linear, const u8 **host, gpa_t *page);
 
 /* Declares that decoded instructions in [at, at + size) of one RAM page are cached from now on. */
 void phys_watch_code(struct vm *vm, gpa_t at, unsigned size);
+/* Declares that of a RAM page, by an offset in it, none are cached any more but those that the interpreter decoded, which
+ * shall not be used again. The page is watched until a few writes have found no code. */
+void phys_code_gone(struct vm *vm, u64 offset);
 
 #endif

@@ -94,7 +94,7 @@ static void page_changes(struct physmem *m, gpa_t page)
         return;
     frame->code_generation++;
     frame->code_lines = 0;
-    frame->flags &= ~FRAME_CODE;
+    frame->flags &= (u16)~FRAME_CODE;
 }
 
 bool physmem_load(struct physmem *m, gpa_t to, const void *from, u64 bytes)

@@ -16,7 +16,7 @@
 #define PHYS_ADDRESS_BITS 40 /* MAXPHYADDR of every CPU model */
 
 /* Frame flags. WATCHED frames get no direct write entries in any TLB: mmu/access.c sees each write. */
-#define FRAME_CODE 0x1u  /* decoded instructions of it are cached */
+#define FRAME_CODE 0x1u  /* decoded instructions of it are cached, or were a moment ago */
 #define FRAME_TABLE 0x2u /* served as a page table in table_epoch */
 #define FRAME_GUARDED 0x4u /* the hole behind the page is in place (PHYSMEM_HOLES) */
 #define FRAME_SHADOW 0x8u /* shadow page tables derive from it (mmu/shadow.h) */
@@ -24,7 +24,8 @@
 #define FRAME_WATCHED (FRAME_CODE | FRAME_TABLE | FRAME_SHADOW | FRAME_TRACED)
 
 struct frame {
-    u32 flags;
+    u16 flags;
+    u16 code_writes;     /* that killed code, or found none, since code was last watched; mmu/access.c */
     u32 code_generation; /* bumped when a write hits a line with code: cached instructions of older ones are dead */
     u64 code_lines;      /* bit n: decoded instructions lie in bytes [64 n, 64 n + 64) */
     u64 table_epoch;     /* physmem.epoch when it last served a walk */
@@ -44,6 +45,7 @@ struct physmem {
     struct frame *frames; /* one per RAM page, indexed by offset >> 12 */
     u64 *written; /* per RAM page: the epoch in which it was last written, or open to writes that nobody sees */
     u64 clean_epoch; /* phys_track_writes() was called: pages last written earlier get no direct write entry yet */
+    u64 code_changes; /* counts writes to lines with code: who repeats an instruction looks at it anew after one */
     u64 epoch; /* counts TLB flushes: frames that served a walk, or got a write entry, in older epochs back no TLB entry */
 };
 

@@ -144,11 +144,11 @@ static struct found walk_shadow(struct shadow *s, u32 root, u64 linear, enum acc
     struct found found = {.writable = all & SHADOW_WRITABLE, .frame = shadow_entry_frame(*path[0])};
     found.traced = write && (*path[0] & SHADOW_TRACED);
     found.mapped = write ? found.writable : access == ACCESS_READ || !(any & SHADOW_NX);
-    if (!found.mapped)
+    if (!found.mapped && !found.traced)
         return found;
     for (unsigned level = 0; level < SHADOW_LEVELS && !(all & SHADOW_ACCESSED); level++)
         shadow_entry_touch(path[level], false);
-    if (write)
+    if (write && found.mapped)
         shadow_entry_touch(path[0], true);
     return found;
 }
@@ -168,6 +168,7 @@ static struct shadow_translation from_shadow(struct vm *vm, struct found found)
         .page = physmem_address(&vm->memory, offset),
         .direct = found.mapped,
         .direct_write = found.mapped && found.writable,
+        .watched = found.traced,
     };
 }
 

@@ -64,6 +64,7 @@ struct shadow_translation {
     gpa_t page;        /* of the byte at the linear address: its 4 KiB page */
     bool direct;       /* RAM, and the shadow tables allow this access: good until the listener hears otherwise */
     bool direct_write; /* the same for writes with the same rights */
+    bool watched;      /* this write is allowed, and must be seen: good as long, and while the frame is watched */
 };
 
 /* Translates for one access, as walk_guest() with commit does. `linear` must be canonical. */

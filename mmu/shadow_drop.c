@@ -135,5 +135,5 @@ void shadow_drop_page(struct vm *vm, u32 n)
     shadow_pool_give(&s->pool, n);
     s->stats.dropped_pages++;
     if (shadow_key_traced(key) && !shadow_pool_first(&s->pool, key.base))
-        physmem_frame(&vm->memory, gpa(key.base))->flags &= ~FRAME_SHADOW;
+        physmem_frame(&vm->memory, gpa(key.base))->flags &= (u16)~FRAME_SHADOW;
 }

@@ -15,6 +15,7 @@ static void forget_entries(struct vcpu *v)
     struct tlb *t = &v->tlb;
     if (++t->epoch > PAGE_MASK) {
         memset(t->entries, 0, sizeof t->entries);
+        memset(t->watched, 0, sizeof t->watched);
         t->epoch = 1;
     }
     t->fetches++;
@@ -85,6 +86,9 @@ static void drop_page(struct tlb *t, u64 linear, bool writes_only)
             e->write_tag = 0;
         if (!writes_only && (e->read_tag == tag || e->fetch_tag == tag))
             e->read_tag = e->fetch_tag = 0;
+        struct tlb_watched *w = tlb_watched_slot(t, (enum tlb_rights)rights, linear);
+        if (!writes_only && w->tag == tag)
+            w->tag = 0;
     }
 }
 

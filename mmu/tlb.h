@@ -12,12 +12,18 @@
 
 enum tlb_rights { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_USER_ALIGNED, TLB_RIGHTS };
 
-enum { TLB_ENTRIES = 1024 };
+enum { TLB_ENTRIES = 1024, TLB_WATCHED = 64 };
 
 /* A tag is the page's linear address with the epoch in its low 12 bits; no tag of an older epoch matches. */
 struct tlb_entry {
     u64 read_tag, write_tag, fetch_tag;
     u64 addend;  /* host address = linear address + addend; valid where a tag matches (RAM only) */
+};
+
+/* A page that may be written, but whose writes must be seen: spares the walk while its frame is watched. */
+struct tlb_watched {
+    u64 tag;
+    u64 offset; /* of the page in RAM */
 };
 
 struct tlb {
@@ -27,11 +33,17 @@ struct tlb {
     u8 rights;         /* enum tlb_rights of explicit data accesses now */
     u8 fetch_rights;   /* enum tlb_rights of instruction fetches now */
     struct tlb_entry entries[TLB_RIGHTS][TLB_ENTRIES];
+    struct tlb_watched watched[TLB_RIGHTS][TLB_WATCHED];
 };
 
 static inline struct tlb_entry *tlb_slot(struct tlb_entry *entries, u64 linear)
 {
     return &entries[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+}
+
+static inline struct tlb_watched *tlb_watched_slot(struct tlb *t, enum tlb_rights rights, u64 linear)
+{
+    return &t->watched[rights][(linear >> PAGE_SHIFT) & (TLB_WATCHED - 1)];
 }
 
 /* True when [linear, linear + size) lies in one page whose tag is `tag`. size is 1..64. */

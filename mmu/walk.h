@@ -12,6 +12,7 @@ struct walk_result {
     bool writable;  /* a write with the same rights would succeed and D is already set in the leaf */
     bool global;
     bool cacheable; /* every table lies in RAM, so that writes to it are seen; else translate anew each time */
+    bool watched;   /* mmu/access.c: what is remembered is this write alone, which must be seen */
     u8 page_shift;  /* 12, 21, 22 or 30: size of the mapping; 32 without paging */
 };
 

@@ -2,7 +2,84 @@
 
 #include "core/panic.h"
 #include "core/vm.h"
+#include "mmu/access.h"
 #include "sbe/translate.h"
+
+static void block_evict(struct vcpu *v, u32 block);
+
+/* ---- Regions ------------------------------------------------------------------------------------ */
+
+enum { HOST_LINE = 64 };
+
+static u32 region_code(const struct sbe *s, u32 region) { return s->code_start + region * s->region_bytes; }
+
+/* Records of number 0 stay unused. */
+static u32 region_first(u32 region, u32 records) { return region ? region * records : 1; }
+
+static void region_open(struct sbe *s, u32 region)
+{
+    s->region = region;
+    s->code_used = region_code(s, region);
+    s->blocks_used = region_first(region, REGION_BLOCKS);
+    s->sites_used = region_first(region, REGION_SITES);
+    s->links_used = region_first(region, REGION_LINKS);
+}
+
+static void regions_start(struct sbe *s)
+{
+    for (u32 n = 0; n < CACHE_REGIONS; n++) {
+        s->region_code[n] = region_code(s, n);
+        s->region_blocks[n] = region_first(n, REGION_BLOCKS);
+    }
+    region_open(s, 0);
+}
+
+/* One behind the last block of a region. */
+static u32 region_blocks_end(const struct sbe *s, u32 region)
+{
+    return region == s->region ? s->blocks_used : s->region_blocks[region];
+}
+
+bool codecache_has_space(const struct sbe *s)
+{
+    u32 behind = s->region + 1;
+    return s->code_used + BLOCK_BYTES_MAX <= region_code(s, behind) && s->blocks_used + 2 <= behind * REGION_BLOCKS &&
+           s->sites_used + 2 * BLOCK_INSNS <= behind * REGION_SITES &&
+           s->links_used + 2 * BLOCK_INSNS <= behind * REGION_LINKS;
+}
+
+/* Goes on in the next region, where the oldest blocks are. */
+static void region_next(struct vcpu *v)
+{
+    struct sbe *s = v->sbe;
+    u32 next = (s->region + 1) % CACHE_REGIONS;
+    s->region_code[s->region] = s->code_used;
+    s->region_blocks[s->region] = s->blocks_used;
+    bool used = s->region_blocks[next] > region_first(next, REGION_BLOCKS);
+    for (u32 n = region_first(next, REGION_BLOCKS); n < s->region_blocks[next]; n++)
+        if (s->blocks[n].key != BLOCK_DEAD)
+            block_evict(v, n);
+    region_open(s, next);
+    s->discards++;
+    v->vm->stats.evictions += used;
+}
+
+struct codecache_use codecache_use(const struct sbe *s)
+{
+    struct codecache_use use = {.code = s->code_start};
+    for (u32 n = 0; n < CACHE_REGIONS; n++) {
+        u32 code = n == s->region ? s->code_used : s->region_code[n];
+        use.code += code - region_code(s, n);
+        use.blocks += region_blocks_end(s, n) - region_first(n, REGION_BLOCKS);
+    }
+    for (u32 n = 1; n < CACHE_BLOCKS; n++) {
+        use.sites += s->blocks[n].sites;
+        use.links += s->blocks[n].links;
+    }
+    return use;
+}
+
+/* ---- Life --------------------------------------------------------------------------------------- */
 
 enum status codecache_create(struct vcpu *v)
 {
@@ -23,9 +100,10 @@ enum status codecache_create(struct vcpu *v)
         return status;
     }
     v->sbe = s;
-    s->code_start = s->code_used = translate_fixed_stubs(v);
+    s->code_start = (translate_fixed_stubs(v) + HOST_LINE - 1) & ~(HOST_LINE - 1u);
+    s->region_bytes = (s->code_limit - s->code_start) / CACHE_REGIONS & ~(HOST_LINE - 1u);
     s->blocks[0].key = BLOCK_DEAD;
-    s->blocks_used = s->sites_used = s->links_used = 1;
+    regions_start(s);
     return STATUS_OK;
 }
 
@@ -55,20 +133,14 @@ u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
     return n;
 }
 
-bool codecache_has_space(const struct sbe *s)
-{
-    return s->code_used + BLOCK_BYTES_MAX <= s->code_limit && s->blocks_used + 2 <= CACHE_BLOCKS &&
-           s->sites_used + 2 * BLOCK_INSNS <= CACHE_SITES && s->links_used + 2 * BLOCK_INSNS <= CACHE_LINKS;
-}
-
 static u8 class_of(struct vcpu *v, u32 key);
 
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
 {
     struct sbe *s = v->sbe;
-    if (!codecache_has_space(s))
-        codecache_forget_all(v);
     u8 class = class_of(v, key);
+    if (!codecache_has_space(s))
+        region_next(v);
     u32 n = s->blocks_used++;
     s->blocks[n] = (struct block){
         .rip = rip,
@@ -81,47 +153,64 @@ u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
     return n;
 }
 
-void codecache_commit(struct sbe *s, u32 block)
+/* The list of a frame: its blocks, and partners. */
+static u32 *frame_head(struct sbe *s, const struct block *b) { return &s->frames[b->offset >> PAGE_SHIFT]; }
+
+static void frame_link(struct sbe *s, u32 block)
+{
+    struct block *b = &s->blocks[block];
+    u32 *head = frame_head(s, b);
+    b->frame_next = *head;
+    b->frame_before = 0;
+    s->blocks[*head].frame_before = block; /* block 0 is nobody's */
+    *head = block;
+}
+
+static void frame_unlink(struct sbe *s, u32 block)
+{
+    struct block *b = &s->blocks[block];
+    *(b->frame_before ? &s->blocks[b->frame_before].frame_next : frame_head(s, b)) = b->frame_next;
+    s->blocks[b->frame_next].frame_before = b->frame_before;
+}
+
+void codecache_commit(struct sbe *s, u32 block, unsigned bytes)
 {
     struct block *b = &s->blocks[block];
     u32 *head = hash_head(s, b->offset, b->rip, b->key);
     b->hash_next = *head;
     *head = block;
-    u32 *frame = &s->frames[b->offset >> PAGE_SHIFT];
-    b->frame_next = *frame;
-    *frame = block;
+    b->bytes = (u16)bytes;
+    frame_link(s, block);
     s->serialize = true;
 }
 
-void codecache_commit_rest(struct sbe *s, u32 block, u64 offset)
+void codecache_commit_rest(struct sbe *s, u32 block, u64 offset, unsigned bytes)
 {
     struct block *b = &s->blocks[block];
-    u32 n = s->blocks_used++, *frame = &s->frames[offset >> PAGE_SHIFT];
+    u32 n = s->blocks_used++;
     s->blocks[n] = (struct block){
         .offset = offset,
+        .bytes = (u16)bytes,
         .key = BLOCK_DEAD,
         .code = b->end,
         .indirect = b->end,
         .end = b->end,
-        .first_site = s->sites_used,
-        .first_link = s->links_used,
         .partner = block,
-        .frame_next = *frame,
     };
-    *frame = n;
     b->partner = n;
+    frame_link(s, n);
 }
 
 u32 codecache_site(struct sbe *s, u32 block)
 {
-    invariant(s->sites_used < CACHE_SITES);
+    invariant(s->sites_used < (s->region + 1) * REGION_SITES);
     s->blocks[block].sites++;
     return s->sites_used++;
 }
 
 u32 codecache_link(struct sbe *s, u32 block)
 {
-    invariant(s->links_used < CACHE_LINKS);
+    invariant(s->links_used < (s->region + 1) * REGION_LINKS);
     s->blocks[block].links++;
     return s->links_used++;
 }
@@ -143,6 +232,8 @@ void codecache_chain(struct sbe *s, u32 link, u32 target)
         return;
     l->target = target;
     l->next = b->incoming;
+    l->before = 0;
+    s->links[l->next].before = link; /* link 0 is nobody's */
     b->incoming = link;
     link_aim(s, l, b->code);
 }
@@ -156,13 +247,10 @@ static void links_break_incoming(struct sbe *s, struct block *b)
     b->incoming = 0;
 }
 
-static void link_remove(struct sbe *s, u32 link)
+static void link_remove(struct sbe *s, struct link *l)
 {
-    struct link *l = &s->links[link];
-    u32 *at = &s->blocks[l->target].incoming;
-    while (*at != link)
-        at = &s->links[*at].next;
-    *at = l->next;
+    *(l->before ? &s->links[l->before].next : &s->blocks[l->target].incoming) = l->next;
+    s->links[l->next].before = l->before;
     l->target = 0;
 }
 
@@ -180,7 +268,8 @@ void codecache_jump_remember(struct vcpu *v, u32 block)
     u32 class = b->class;
     u64 slot = jump_slot(b->rip);
     if (v->context.jump[class][slot] == jump_nowhere(s, class)) {
-        invariant(s->jump_log_used < ARRAY_LEN(s->jump_log));
+        if (s->jump_log_used == ARRAY_LEN(s->jump_log))
+            codecache_jump_forget_all(v);
         s->jump_log[s->jump_log_used++] = (u16)(class * JUMP_SLOTS + slot);
     }
     v->context.jump[class][slot] = codecache_rx(s, b->indirect);
@@ -194,6 +283,13 @@ void codecache_jump_forget_all(struct vcpu *v)
         v->context.jump[class][s->jump_log[n] % JUMP_SLOTS] = jump_nowhere(s, class);
     }
     s->jump_log_used = 0;
+}
+
+static void jump_forget(struct vcpu *v, const struct block *b)
+{
+    const u8 **slot = &v->context.jump[b->class][jump_slot(b->rip)];
+    if (*slot == codecache_rx(v->sbe, b->indirect)) /* its place in the log may soon be taken a second time: no harm */
+        *slot = jump_nowhere(v->sbe, b->class);
 }
 
 /* The class of a key, a new one if need be. A jump from a block of one key never enters a block of another. */
@@ -216,94 +312,107 @@ static u8 class_of(struct vcpu *v, u32 key)
 
 /* ---- Death -------------------------------------------------------------------------------------- */
 
-static void block_kill(struct sbe *s, u32 block)
+static void block_kill(struct vcpu *v, u32 block)
 {
+    struct sbe *s = v->sbe;
     struct block *b = &s->blocks[block];
     u32 *at = hash_head(s, b->offset, b->rip, b->key);
     while (*at != block)
         at = &s->blocks[*at].hash_next;
     *at = b->hash_next;
+    frame_unlink(s, block);
+    if (b->partner)
+        frame_unlink(s, b->partner);
     links_break_incoming(s, b);
     for (u32 n = b->first_link; n < b->first_link + b->links; n++)
         if (s->links[n].target)
-            link_remove(s, n);
+            link_remove(s, &s->links[n]);
+    jump_forget(v, b);
     b->key = BLOCK_DEAD;
 }
 
-void codecache_forget(struct vcpu *v, u64 offset)
+/* If nothing of a frame is translated any more, writes to it find no code. */
+static void block_evict(struct vcpu *v, u32 block)
 {
     struct sbe *s = v->sbe;
-    u32 *frame = &s->frames[offset >> PAGE_SHIFT];
-    if (!*frame)
-        return;
-    for (u32 n = *frame; n; n = s->blocks[n].frame_next) {
-        bool alive = s->blocks[n].key != BLOCK_DEAD; /* else it may stand for one that lies in two frames */
-        u32 dies = alive ? n : s->blocks[n].partner;
-        if (s->blocks[dies].key != BLOCK_DEAD)
-            block_kill(s, dies);
-    }
-    *frame = 0;
-    codecache_jump_forget_all(v);
+    const struct block *b = &s->blocks[block], *rest = &s->blocks[b->partner ? b->partner : block];
+    block_kill(v, block);
+    if (!*frame_head(s, b))
+        phys_code_gone(v->vm, b->offset);
+    if (rest != b && !*frame_head(s, rest))
+        phys_code_gone(v->vm, rest->offset);
 }
 
-void codecache_kill(struct vcpu *v, u32 block)
+void codecache_kill(struct vcpu *v, u32 block) { block_kill(v, block); }
+
+/* Does [at, at + size) in the frame touch code of the block, other than a soft immediate? */
+static bool block_hurt(const struct block *b, u64 at, unsigned size)
 {
-    block_kill(v->sbe, block); /* it stays in the list of its frame, dead */
-    codecache_jump_forget_all(v);
+    u64 inside = at - b->offset;
+    if (at >= b->offset + b->bytes || at + size <= b->offset)
+        return false;
+    for (unsigned n = 0; n < b->softs; n++)
+        if (inside >= b->soft_at[n] && inside + size <= b->soft_at[n] + (u64)b->soft_size[n])
+            return false;
+    return true;
 }
+
+static u64 block_lines(const struct block *b)
+{
+    unsigned first = (b->offset & PAGE_MASK) >> 6, last = ((b->offset & PAGE_MASK) + b->bytes - 1) >> 6;
+    return (~0ull >> (63 - last)) & (~0ull << first);
+}
+
+/* Kills what is hurt. `soft`: as by a write. */
+static u64 forget(struct vcpu *v, u64 offset, unsigned size, bool soft)
+{
+    struct sbe *s = v->sbe;
+    u32 *frame = &s->frames[offset >> PAGE_SHIFT], next;
+    u64 lines = 0;
+    for (u32 n = *frame; n; n = next) {
+        struct block *b = &s->blocks[n];
+        next = b->frame_next;
+        if (!block_hurt(b, offset, size)) {
+            lines |= block_lines(b);
+            continue;
+        }
+        if (soft)
+            codecache_patched(s, offset);
+        v->vm->stats.code_kills += soft;
+        u32 dies = b->key != BLOCK_DEAD ? n : b->partner; /* it may stand for one that lies in two frames, */
+        if (next && next == b->partner) /* or twice in this one */
+            next = s->blocks[next].frame_next;
+        block_kill(v, dies);
+    }
+    return lines;
+}
+
+u64 codecache_forget(struct vcpu *v, u64 offset, unsigned size) { return forget(v, offset, size, false); }
+u64 codecache_written(struct vcpu *v, u64 offset, unsigned size) { return forget(v, offset, size, true); }
 
 void codecache_forget_all(struct vcpu *v)
 {
     struct sbe *s = v->sbe;
-    for (u32 n = 1; n < s->blocks_used; n++) {
-        s->frames[s->blocks[n].offset >> PAGE_SHIFT] = 0;
-        s->blocks[n].key = BLOCK_DEAD;
-    }
+    for (u32 region = 0; region < CACHE_REGIONS; region++)
+        for (u32 n = region_first(region, REGION_BLOCKS); n < region_blocks_end(s, region); n++) {
+            s->frames[s->blocks[n].offset >> PAGE_SHIFT] = 0;
+            s->blocks[n].key = BLOCK_DEAD;
+        }
     memset(s->hash, 0, sizeof s->hash);
     codecache_jump_forget_all(v);
-    s->code_used = s->code_start;
-    s->blocks_used = s->sites_used = s->links_used = 1;
-}
-
-/* ---- What instructions are like ----------------------------------------------------------------- */
-
-static u64 learned_bit(u64 offset) { return offset * 0x9e3779b97f4a7c15ull >> 48; }
-_Static_assert(CROSSING_BITS == 1 << 16, "64 - 48 bits");
-
-static bool is_learned(const struct learned *l, u64 offset)
-{
-    u64 bit = learned_bit(offset);
-    return l->bits[bit / 64] >> bit % 64 & 1;
-}
-
-static void learn(struct vcpu *v, struct learned *l, u64 offset)
-{
-    u64 bit = learned_bit(offset);
-    l->bits[bit / 64] |= 1ull << bit % 64;
-    codecache_forget(v, offset);
-}
-
-bool codecache_crosses(const struct sbe *s, u64 offset) { return is_learned(&s->crossing, offset); }
-void codecache_learn_crossing(struct vcpu *v, u64 offset) { learn(v, &v->sbe->crossing, offset); }
-
-bool codecache_strained(const struct sbe *s, u64 offset) { return s->strain[learned_bit(offset)] >= STRAIN_BORNE; }
-
-void codecache_strain(struct vcpu *v, u64 offset, u16 cost)
-{
-    u16 *strain = &v->sbe->strain[learned_bit(offset)];
-    if (*strain >= STRAIN_BORNE)
-        return;
-    *strain = *strain + cost < STRAIN_BORNE ? *strain + cost : STRAIN_BORNE;
-    if (*strain == STRAIN_BORNE)
-        codecache_forget(v, offset);
+    regions_start(s);
+    s->discards++;
 }
 
 /* ---- Exceptions --------------------------------------------------------------------------------- */
 
-/* Blocks lie in the cache in the order of their numbers. */
+/* Blocks lie in their region in the order of their numbers. */
 static const struct block *block_at(const struct sbe *s, u64 offset)
 {
-    u32 low = 1, high = s->blocks_used;
+    u32 region = offset < s->code_start ? CACHE_REGIONS : (u32)((offset - s->code_start) / s->region_bytes);
+    if (region >= CACHE_REGIONS)
+        return NULL;
+    u32 low = region_first(region, REGION_BLOCKS), end = region_blocks_end(s, region), high = end;
     while (low < high) {
         u32 middle = (low + high) / 2;
         if (s->blocks[middle].end <= offset)
@@ -311,7 +420,7 @@ static const struct block *block_at(const struct sbe *s, u64 offset)
         else
             high = middle;
     }
-    return low < s->blocks_used ? &s->blocks[low] : NULL;
+    return low < end ? &s->blocks[low] : NULL;
 }
 
 bool codecache_landing(const void *context, u64 offset, struct host_landing *to)

@@ -86,12 +86,12 @@ static enum status sbe_auto_create(struct vcpu *v)
     return STATUS_NO_MEMORY;
 }
 
-static void sbe_forget(struct vcpu *v, u64 offset)
+static u64 sbe_forget(struct vcpu *v, u64 offset, unsigned size)
 {
-    if (offset == FORGET_ALL)
-        codecache_forget_all(v);
-    else
-        codecache_forget(v, offset);
+    if (offset != FORGET_ALL)
+        return codecache_written(v, offset, size);
+    codecache_forget_all(v);
+    return 0;
 }
 
 /* ---- Into translated code ----------------------------------------------------------------------- */
@@ -308,11 +308,12 @@ const u8 *sbe_link(struct vcpu *v, u32 number)
 {
     struct sbe *s = v->sbe;
     struct link link = s->links[number];
-    u32 blocks = s->blocks_used, found;
+    u64 discards = s->discards;
+    u32 found;
     bool wide = block_key_wide(s->blocks[link.block].key);
     settle(v, link.rip, wide, 0);
     const u8 *code = go_on(v, wide, &found);
-    if (code && s->blocks_used >= blocks && s->blocks[link.block].key != BLOCK_DEAD) /* nothing was thrown away */
+    if (code && s->discards == discards && s->blocks[link.block].key != BLOCK_DEAD)
         codecache_chain(s, number, found);
     return code;
 }

@@ -44,7 +44,7 @@ static void warm_up(struct vcpu *v, struct heat_page *p, u64 offset)
     p->windows = true;
     p->credit = p->samples;
     p->samples = 0;
-    codecache_forget(v, offset);
+    codecache_forget(v, offset & ~(u64)PAGE_MASK, PAGE_SIZE);
 }
 
 static void cool_down(struct heat_page *p)
@@ -90,5 +90,5 @@ void heat_fault(struct vcpu *v, u64 offset)
     if (!p->windows || (p->credit && --p->credit))
         return;
     cool_down(p);
-    codecache_forget(v, offset);
+    codecache_forget(v, offset & ~(u64)PAGE_MASK, PAGE_SIZE);
 }

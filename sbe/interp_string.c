@@ -3,6 +3,7 @@
  * Each iteration of a repeated instruction is an instruction of its own: it is counted when it completes, its registers
  * and flags are final, and interrupts, faults, single-step and the run loop's budget fall between two of them. So where
  * a run is cut never shows. In particular a fault in CMPS or SCAS leaves the flags of the last completed iteration. */
+#include "core/vm.h"
 #include "sbe/handlers.h"
 #include "sbe/native_flags.h"
 
@@ -37,13 +38,19 @@ INLINE bool stops_early(const struct vcpu *v, const struct insn *i)
     return i->prefixes & INSN_REP ? !equal : equal;
 }
 
+/* Must the instruction be looked at anew after an iteration? Devices may lower stop_at; and it may have written itself. */
+INLINE bool interrupted(const struct vcpu *v, u64 changes)
+{
+    return v->stepping || v->cpu.icount >= v->stop_at || v->vm->memory.code_changes != changes;
+}
+
 /* Runs a string instruction element by element. The last iteration is counted by the run loop, the others here and at
- * once, because a device may look at the clock in each. Devices may also lower stop_at. */
+ * once, because a device may look at the clock in each. */
 INLINE enum exec run_elements(struct vcpu *v, const struct insn *i, string_step step, bool conditional)
 {
     if (!repeated(i))
         return step(v, i) ? EXEC_NEXT : EXEC_FAULT;
-    u64 count = address_register(v, i, RCX);
+    u64 count = address_register(v, i, RCX), changes = v->vm->memory.code_changes;
     if (count == 0)
         return EXEC_NEXT;
     for (;;) {
@@ -53,7 +60,7 @@ INLINE enum exec run_elements(struct vcpu *v, const struct insn *i, string_step 
         if (count == 0 || (conditional && stops_early(v, i)))
             return EXEC_NEXT;
         v->cpu.icount++;
-        if (v->stepping || v->cpu.icount >= v->stop_at)
+        if (interrupted(v, changes))
             return EXEC_REPEAT;
     }
 }
@@ -168,7 +175,7 @@ HOST_COPY(64, "q")
     {                                                                                                      \
         if (!repeated(i))                                                                                  \
             return name##_step_##bits(v, i) ? EXEC_NEXT : EXEC_FAULT;                                      \
-        u64 count = address_register(v, i, RCX);                                                           \
+        u64 count = address_register(v, i, RCX), changes = v->vm->memory.code_changes;                     \
         while (count != 0) {                                                                               \
             u64 done = name##_run_##bits(v, i, count);                                                     \
             if (done == 0) {                                                                               \
@@ -178,7 +185,7 @@ HOST_COPY(64, "q")
             }                                                                                              \
             account(v, i, count, done);                                                                    \
             count -= done;                                                                                 \
-            if (count != 0 && (v->stepping || v->cpu.icount >= v->stop_at))                                \
+            if (count != 0 && interrupted(v, changes))                                                     \
                 return EXEC_REPEAT;                                                                        \
         }                                                                                                  \
         return EXEC_NEXT;                                                                                  \

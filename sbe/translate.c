@@ -402,10 +402,10 @@ u32 translate_block(struct vcpu *v, u64 offset, u32 key)
     s->code_used = s->blocks[t.block].end;
     unsigned first = PAGE_SIZE - (offset & PAGE_MASK);
     phys_watch_code(v->vm, physmem_address(&v->vm->memory, offset), bytes < first ? bytes : first);
-    codecache_commit(s, t.block);
+    codecache_commit(s, t.block, bytes < first ? bytes : first);
     if (t.rest != UINT64_MAX) {
         phys_watch_code(v->vm, physmem_address(&v->vm->memory, t.rest), bytes - first);
-        codecache_commit_rest(s, t.block, t.rest);
+        codecache_commit_rest(s, t.block, t.rest, bytes - first);
     }
     v->vm->stats.translations++;
     return t.block;

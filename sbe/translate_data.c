@@ -1,4 +1,5 @@
 /* Instructions that do on the host what they do in the guest, with operands replaced. */
+#include "core/vm.h"
 #include "sbe/translate_internal.h"
 
 /* A host instruction about to be written. */
@@ -160,6 +161,79 @@ static void reencode(const struct isa_row *row, struct host_insn *h)
         h->opcode = 0x87;
     }
 }
+
+/* ---- Soft immediates ---------------------------------------------------------------------------- */
+
+/* Size of the last bytes of an instruction if they are an immediate that may be soft; else 0. */
+static unsigned immediate_bytes(const struct isa_row *row, const struct insn *i)
+{
+    for (unsigned n = 0; n < ISA_OPERANDS; n++)
+        switch (row->operands[n]) {
+        case OPD_Ib:
+        case OPD_Isb: return 1;
+        case OPD_Iz: return i->opsize == 2 ? 2 : 4;
+        case OPD_Iv: return i->opsize;
+        default: break;
+        }
+    return 0;
+}
+
+/* The immediate is rewritten by the guest now and then: it is fetched into RCX, as wide as the operation, from where the
+ * guest has it. Only for instructions that need no site, which knows the immediate as it is now. */
+static bool emit_soft_immediate(struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    unsigned bytes = immediate_bytes(row, i);
+    const struct block *b = &t->s->blocks[t->block];
+    u64 offset = b->offset + (t->rip - b->rip) + i->length - bytes;
+    struct emitter *e = &t->e;
+    struct host_rm from = rm_memory(HOST_ADDEND, 0);
+    if (!bytes || t->rest != UINT64_MAX || !codecache_soft(t->s, t->block, offset, bytes))
+        return false;
+    emit_constant(e, HOST_ADDEND, (u64)physmem_host(&t->v->vm->memory, offset));
+    if (bytes == i->opsize && bytes >= 4) {
+        emit_op(e, bytes == 8 ? REX_W : 0, 0x8b, HOST_ADDEND, from);
+    } else if (bytes == 4) {
+        emit_op(e, REX_W, 0x63, HOST_ADDEND, from); /* movsxd */
+    } else {
+        emit8(e, REX_W); /* movsx */
+        emit8(e, 0x0f);
+        emit8(e, bytes == 1 ? 0xbe : 0xbf);
+        emit_modrm(e, HOST_ADDEND, &from);
+    }
+    return true;
+}
+
+/* The operation of an instruction of the ADD family by its number, on the register in `rm` and on RCX. */
+static void emit_soft_operation(struct translation *t, const struct insn *i, unsigned opcode, const struct place *p)
+{
+    struct emitter *e = &t->e;
+    struct host_rm rm = rm_register(p->host);
+    place_load(t, p);
+    if (i->opsize == 2)
+        emit8(e, 0x66);
+    emit_rex(e, i->opsize == 8 ? REX_W : p->needs_rex ? REX_BASE : 0, HOST_ADDEND, &rm);
+    emit8(e, opcode | (i->opsize > 1));
+    emit_modrm(e, HOST_ADDEND, &rm);
+    place_store(t, p, opcode != 0x38); /* CMP */
+}
+
+/* MOV r, imm, and ADD to CMP of a register and an immediate, where it is soft: true if that was it. */
+static bool emit_soft(struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    enum { MOV_STORE = 0x88 };
+    bool move = (row->opcode == 0xb0 || row->opcode == 0xb8) && (row->attributes & A_PLUSR);
+    bool group = row->opcode >= 0x80 && row->opcode <= 0x83, accumulator = row->opcode < 0x40 && (row->opcode & 6) == 4;
+    if (row->map != MAP_1B || (i->prefixes & INSN_MEM) || !(move || group || accumulator))
+        return false;
+    if (!emit_soft_immediate(t, row, i))
+        return false;
+    struct place p = place_of(t, accumulator ? RAX * 8 : i->rm_at, i->opsize == 1, HOST_ADDRESS);
+    unsigned number = group ? i->modrm & 0x38u : row->opcode & 0x38u;
+    emit_soft_operation(t, i, move ? MOV_STORE : number, &p);
+    return true;
+}
+
+/* ---- Forms -------------------------------------------------------------------------------------- */
 
 /* mov r, imm: into any place. */
 static void emit_move_immediate(struct translation *t, const struct isa_row *row, const struct insn *i)
@@ -324,6 +398,8 @@ void emit_plain(struct translation *t, const struct insn *i)
         emit_fpu_check(t);
     if (memory)
         emit_memory_form(t, row, i);
+    else if (emit_soft(t, row, i))
+        return;
     else if (row->map == MAP_1B && (row->opcode == 0xb0 || row->opcode == 0xb8) && (row->attributes & A_PLUSR))
         emit_move_immediate(t, row, i);
     else if (has_modrm(row) || (row->attributes & A_PLUSR))

@@ -285,14 +285,16 @@ static void bochs_deliver(struct vcpu *v, const struct event *event)
     leave(v);
 }
 
-static void bochs_forget(struct vcpu *v, u64 offset)
+static u64 bochs_forget(struct vcpu *v, u64 offset, unsigned size)
 {
+    (void)size;
     if (bochs.owner != v)
-        return;
+        return 0;
     if (offset == FORGET_ALL)
         forget(BOCHS_CODE | BOCHS_TRANSLATIONS);
     else
         bochs.cpu->forget_code(physmem_address(&v->vm->memory, offset).raw);
+    return 0;
 }
 
 const struct engine engine_bochs = {

@@ -78,15 +78,16 @@ static void put_translator(FILE *to, const struct vm *vm)
     const struct sbe *s = vm->vcpu[0]->sbe;
     if (!s)
         return;
-    u64 records = s->blocks_used * sizeof s->blocks[0] + s->sites_used * sizeof s->sites[0] +
-                  s->links_used * sizeof s->links[0];
+    const struct codecache_use use = codecache_use(s);
+    u64 records = use.blocks * sizeof s->blocks[0] + use.sites * sizeof s->sites[0] + use.links * sizeof s->links[0];
     const struct {
         const char *name;
         u64 value;
     } rows[] = {
         {"translations", vm->stats.translations}, {"callouts", vm->stats.callouts},
-        {"interpreted", vm->stats.interpreted},   {"code_cache_bytes", s->code_used},
+        {"interpreted", vm->stats.interpreted},   {"code_cache_bytes", use.code},
         {"code_records_bytes", records},          {"code_cache_limit", s->code_limit},
+        {"code_evictions", vm->stats.evictions},  {"code_kills", vm->stats.code_kills},
     };
     fprintf(to, "  \"translator\": {");
     for (size_t n = 0; n < ARRAY_LEN(rows); n++)
