@@ -61,14 +61,12 @@ bool codecache_has_space(const struct sbe *s)
            s->sites_used + 2 * BLOCK_INSNS <= CACHE_SITES && s->links_used + 2 * BLOCK_INSNS <= CACHE_LINKS;
 }
 
-static u8 class_of(struct vcpu *v, u32 key);
-
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
 {
     struct sbe *s = v->sbe;
     if (!codecache_has_space(s))
         codecache_forget_all(v);
-    u8 class = class_of(v, key);
+    u8 class = codecache_class(v, key);
     u32 n = s->blocks_used++;
     s->blocks[n] = (struct block){
         .rip = rip,
@@ -196,8 +194,8 @@ void codecache_jump_forget_all(struct vcpu *v)
     s->jump_log_used = 0;
 }
 
-/* The class of a key, a new one if need be. A jump from a block of one key never enters a block of another. */
-static u8 class_of(struct vcpu *v, u32 key)
+/* A jump enters blocks of the class whose table it goes through, and no others. */
+u8 codecache_class(struct vcpu *v, u32 key)
 {
     struct sbe *s = v->sbe;
     for (u8 n = 0; n < s->classes; n++)
