@@ -5,6 +5,7 @@
 #include "core/exception.h"
 
 #include "core/far.h"
+#include "core/quick.h"
 #include "core/segment.h"
 #include "core/task.h"
 #include "core/trace.h"
@@ -282,6 +283,8 @@ static bool deliver_by_mode(struct vcpu *v, const struct delivery *d)
 {
     if (!cpu_protected(&v->cpu))
         return deliver_real(v, d);
+    if (quick_deliver(v, d->event, &(struct quick_frame){d->rip, d->rflags}))
+        return true;
     if (cpu_long(&v->cpu))
         return deliver_long(v, d);
     if (cpu_v86(&v->cpu) && d->event->type == EVENT_SOFTWARE)

@@ -1,6 +1,7 @@
 /* Far JMP, CALL and RET. */
 #include "core/far.h"
 
+#include "core/quick.h"
 #include "core/task.h"
 #include "core/vm.h"
 
@@ -502,13 +503,17 @@ static enum exec iret_protected(struct vcpu *v, unsigned opsize)
     struct return_frame f;
     struct code_target t;
     bool long_mode = cpu_long(&v->cpu);
+    u32 flags, mask = iret_mask(v, opsize);
+    if (quick_iret(v, opsize, &flags)) {
+        iret_flags(v, flags, mask);
+        return EXEC_JUMP;
+    }
     if (!iret_frame_read(v, opsize, &f))
         return EXEC_FAULT;
     if (!long_mode && opsize == 4 && (f.rflags & FLAG_VM) && v->cpu.cpl == 0)
         return iret_to_v86(v, &f);
     if (!code_target_read(v, f.cs, CODE_RETURN, f.rip, &t))
         return EXEC_FAULT;
-    u32 mask = iret_mask(v, opsize);
     /* 64-bit mode pops SS:RSP always (SDM vol. 3, 6.14.3). */
     if (t.cpl > v->cpu.cpl || v->mode == CODE_64) {
         if (!frame_read_stack(v, 3 * opsize, opsize, &f) || !return_with_stack(v, &f, &t, 0))

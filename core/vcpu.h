@@ -59,6 +59,7 @@ struct vcpu {
 
     struct tlb tlb;          /* mmu/tlb.h */
     struct event fault;      /* valid after EXEC_FAULT or a false accessor */
+    u64 interrupt_if;        /* RFLAGS.IF if an interrupt waits for it, else 0: chipset_interrupt_pending() as it is now */
     u64 stop_at;             /* engines return to the run loop once cpu.icount >= stop_at */
     bool fpu_live;           /* the processor's FPU registers belong to this guest right now */
     bool stepping;           /* vcpu_guest_steps(), or a debugger's execution stops: look before each instruction */

@@ -182,22 +182,22 @@ static bool debug_stop(struct vm *vm)
 }
 
 /* Would deliver_interrupts() find anything? */
-static bool interrupt_waits(struct vm *vm, const struct vcpu *v)
+static bool interrupt_waits(const struct vcpu *v)
 {
     const struct cpu *c = &v->cpu;
-    return (c->nmi_pending && !c->nmi_blocked) || ((c->rflags & FLAG_IF) && chipset_interrupt_pending(vm, v));
+    return (c->nmi_pending && !c->nmi_blocked) || (c->rflags & v->interrupt_if);
 }
 
 void vm_attend_interrupts(struct vcpu *v)
 {
-    if (interrupt_waits(v->vm, v))
+    if (interrupt_waits(v))
         vcpu_kick(v);
 }
 
 void vm_attend(struct vm *vm)
 {
     struct vcpu *v = vm->vcpu[0];
-    if (vm->request != REQUEST_NONE || clock_icount(&vm->clock, chipset_deadline(vm)) < v->stop_at || interrupt_waits(vm, v))
+    if (vm->request != REQUEST_NONE || clock_icount(&vm->clock, chipset_deadline(vm)) < v->stop_at || interrupt_waits(v))
         vcpu_kick(v);
 }
 
@@ -213,6 +213,7 @@ enum vm_stop vm_run(struct vm *vm, u64 until)
 {
     struct vcpu *v = vm->vcpu[0];
     struct cpu *c = &v->cpu;
+    chipset_note_interrupt(vm);
     for (;;) {
         enum vm_stop stop;
         if (debug_stop(vm))

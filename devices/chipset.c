@@ -28,6 +28,7 @@ void chipset_settle(struct vm *vm)
     if ((cs->lapic.signals & LAPIC_SIGNAL_INIT) && vm->request == REQUEST_NONE)
         vm->request = REQUEST_INIT;
     cs->lapic.signals = 0;
+    chipset_note_interrupt(vm);
 }
 
 /* Is the line asserted? Legacy replacement cuts the PIT off line 0 and the RTC off line 8 (HPET 1.0a, 2.3.5). */
@@ -251,6 +252,12 @@ bool chipset_interrupt_pending(struct vm *vm, const struct vcpu *v)
     return lapic_pending(&cs->lapic) || (lapic_passes_extint(&cs->lapic) && pic_output(&cs->pic));
 }
 
+void chipset_note_interrupt(struct vm *vm)
+{
+    struct vcpu *v = vm->vcpu[0];
+    v->interrupt_if = chipset_interrupt_pending(vm, v) ? FLAG_IF : 0;
+}
+
 u8 chipset_interrupt_acknowledge(struct vm *vm, struct vcpu *v)
 {
     struct chipset *cs = &vm->chipset;
@@ -301,6 +308,7 @@ u64 chipset_get_cr8(struct vm *vm, struct vcpu *v)
 void chipset_set_cr8(struct vm *vm, struct vcpu *v, u64 cr8)
 {
     lapic_set_cr8(&vm->chipset.lapic, cr8);
+    chipset_note_interrupt(vm);
     vcpu_kick(v);
 }
 

@@ -32,6 +32,8 @@ void chipset_tick(struct vm *vm);
 
 /* Is an interrupt waiting for this processor that its TPR (local APIC) lets through? Ignores RFLAGS.IF. */
 bool chipset_interrupt_pending(struct vm *vm, const struct vcpu *v);
+/* Keeps vcpu.interrupt_if what that says; the board does so itself: for states that came from elsewhere. */
+void chipset_note_interrupt(struct vm *vm);
 /* Acknowledges it: the vector. Call only if pending. */
 u8 chipset_interrupt_acknowledge(struct vm *vm, struct vcpu *v);
 

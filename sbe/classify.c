@@ -202,7 +202,8 @@ static enum treatment classify_string(const struct translation *t, const struct 
 /* Sensitive instructions with sequences of their own, where the key says that they are allowed. */
 static enum treatment classify_system(const struct translation *t, const struct isa_row *row, const struct insn *i)
 {
-    if ((row_named(row, "rdtsc") || row_named(row, "rdtscp")) && (t->key & KEY_TSC))
+    bool time = (t->key & KEY_TSC) && ((t->key & KEY_SYSTEM) || !(t->key & KEY_TSD));
+    if ((row_named(row, "rdtsc") || row_named(row, "rdtscp")) && time)
         return DO_TIME;
     if (row_named(row, "cli") && (t->key & KEY_SYSTEM))
         return DO_CLI;
@@ -211,10 +212,31 @@ static enum treatment classify_system(const struct translation *t, const struct 
     return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
 }
 
+/* Fast system calls and SWAPGS; DO_CALLOUT for all others, and for these where they do not do the usual. */
+static enum treatment classify_call(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    bool user = t->key & KEY_USER, system = t->key & KEY_SYSTEM, down = t->key & KEY_DOWN;
+    if (t->wide) {
+        if (row_named(row, "swapgs") && system)
+            return DO_SWAPGS;
+        if (row_named(row, "syscall") && user && !down)
+            return DO_SYSCALL;
+        return row_named(row, "sysret") && system && i->opsize == 8 ? DO_SYSRET : DO_CALLOUT;
+    }
+    if ((t->key & (KEY_REAL | KEY_COMPATIBLE)) || down)
+        return DO_CALLOUT;
+    if (row_named(row, "sysenter") && user)
+        return DO_SYSENTER;
+    return row_named(row, "sysexit") && system ? DO_SYSEXIT : DO_CALLOUT;
+}
+
 enum treatment classify(const struct translation *t, const struct insn *i)
 {
     const struct isa_row *row = &isa_rows[i->row];
     bool available = model_has(t->v->vm->config.model, (enum feature)row->feature);
+    enum treatment call = available ? classify_call(t, row, i) : DO_CALLOUT;
+    if (call != DO_CALLOUT)
+        return call;
     if (!available || (row->attributes & (A_CPL0 | A_PROT)))
         return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
     switch (row->cls) {

@@ -133,12 +133,11 @@ u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
     return n;
 }
 
-static u8 class_of(struct vcpu *v, u32 key);
 
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
 {
     struct sbe *s = v->sbe;
-    u8 class = class_of(v, key);
+    u8 class = codecache_class(v, key);
     if (!codecache_has_space(s))
         region_next(v);
     u32 n = s->blocks_used++;
@@ -292,8 +291,8 @@ static void jump_forget(struct vcpu *v, const struct block *b)
         *slot = jump_nowhere(v->sbe, b->class);
 }
 
-/* The class of a key, a new one if need be. A jump from a block of one key never enters a block of another. */
-static u8 class_of(struct vcpu *v, u32 key)
+/* The class of a key, a new one if need be. A jump enters blocks of the class whose table it goes through, and no others. */
+u8 codecache_class(struct vcpu *v, u32 key)
 {
     struct sbe *s = v->sbe;
     for (u8 n = 0; n < s->classes; n++)

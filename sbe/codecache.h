@@ -101,7 +101,6 @@ struct sbe {
      * hold where nothing is remembered. */
     const u8 *enter[2], *site_exit[2], *link_exit[2], *budget_exit[2], *indirect_exit[2];
     u64 epoch;     /* physmem.epoch that the jump tables belong to */
-    u64 fetches;   /* tlb.fetches when translated code was entered */
     u32 jump_log_used;
     u32 class_keys[JUMP_CLASSES];
     u8 classes; /* in use */
@@ -151,6 +150,9 @@ static inline u32 codecache_class_known(const struct sbe *s, u32 key)
         class++;
     return class < s->classes ? class : JUMP_CLASSES;
 }
+
+/* The class of a key, which is made if need be: when there are too many, all blocks and other classes go. */
+u8 codecache_class(struct vcpu *v, u32 key);
 
 /* Remembers the block as the target of indirect jumps to its RIP. */
 void codecache_jump_remember(struct vcpu *v, u32 block);

@@ -15,6 +15,12 @@ enum { JUMP_CLASSES = 16 };
 /* Bits of a guest RIP that choose its slot; JUMP_BITS of them. */
 #define JUMP_MASK 0xf3fcull
 
+/* What translated code accesses memory through. */
+struct sbe_tables {
+    u64 read, write;        /* mmu/memtable.h, with shift counts in their low bits */
+    u64 window, window_end; /* mmu/window.h: where linear addresses 0 and 4 GiB stand; 0 if there are no windows */
+};
+
 struct sbe_context {
     u64 counter;  /* COUNTER_BIAS (sbe/translate.h) + instructions left until `limit`, as translated code left it */
     u64 limit;    /* vcpu.stop_at when it was entered */
@@ -22,11 +28,14 @@ struct sbe_context {
     u64 host_rsp; /* stack pointer of the caller */
     u64 resume;   /* where to go on */
     u64 target;   /* guest RIP, if that is where indirect jumps enter */
-    u64 read_table, write_table; /* mmu/memtable.h, with shift counts in their low bits */
-    u64 window, window_end;      /* mmu/window.h: where linear addresses 0 and 4 GiB stand; 0 if there are no windows */
+    struct sbe_tables tables;    /* of the rights that data accesses have now */
+    struct sbe_tables by_cpl[2]; /* of the supervisor and of the user in this address space (enum tlb_rights) */
+    u64 fetches;                 /* tlb.fetches when translated code was entered, or changed its mode */
     u64 jump_mask;               /* JUMP_MASK */
     u64 page_mask, page_carry;   /* 0xfff and 0x1000 */
     u64 arithmetic, without_if;  /* FLAGS_ARITH; all but RFLAGS.IF */
+    u64 alignment, not_by_sysret; /* RFLAGS.AC; flags that SYSRET leaves to the interpreter if they are set */
+    u64 syscall_keeps;           /* the complement of IA32_FMASK, when translated code was entered */
     u64 tsc_base;                /* the guest's time stamp counter + what R12 would hold then */
     u64 scratch;
     u32 site; /* of the last indirect jump */

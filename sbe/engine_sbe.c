@@ -47,6 +47,8 @@ static enum status sbe_create(struct vcpu *v)
     v->context.jump_mask = JUMP_MASK;
     v->context.arithmetic = FLAGS_ARITH;
     v->context.without_if = ~(u64)FLAG_IF;
+    v->context.alignment = FLAG_AC;
+    v->context.not_by_sysret = FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC;
     v->context.page_mask = PAGE_MASK;
     v->context.page_carry = PAGE_SIZE;
     return status;
@@ -134,15 +136,24 @@ static u32 find_block(struct vcpu *v)
     return block ? block : translate_block(v, offset, key);
 }
 
+static struct sbe_tables tables_of(const struct vcpu *v, enum tlb_rights rights, bool wide)
+{
+    u64 *const *slots = v->memtable->slots[rights];
+    struct sbe_tables tables = {.read = (u64)slots[MEMTABLE_READ] + table_bias(wide, false),
+                                .write = (u64)slots[MEMTABLE_WRITE] + table_bias(wide, true)};
+    if (v->windows) {
+        tables.window = (u64)window_base(v, v->memtable, rights);
+        tables.window_end = tables.window + WINDOW_BYTES;
+    }
+    return tables;
+}
+
 static void tables_select(struct vcpu *v, bool wide)
 {
-    u64 *const *tables = v->memtable->slots[v->tlb.rights];
-    v->context.read_table = (u64)tables[MEMTABLE_READ] + table_bias(wide, false);
-    v->context.write_table = (u64)tables[MEMTABLE_WRITE] + table_bias(wide, true);
-    if (!v->windows)
-        return;
-    v->context.window = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights);
-    v->context.window_end = v->context.window + WINDOW_BYTES;
+    struct sbe_context *x = &v->context;
+    x->tables = tables_of(v, (enum tlb_rights)v->tlb.rights, wide);
+    x->by_cpl[TLB_SUPERVISOR] = tables_of(v, TLB_SUPERVISOR, wide);
+    x->by_cpl[TLB_USER] = tables_of(v, TLB_USER, wide);
 }
 
 /* SDM vol. 3, 8.1.3: code that was written through another address wants a serializing instruction before it runs. IRET
@@ -168,7 +179,8 @@ static void entry_prepare(struct vcpu *v, bool wide)
 {
     struct sbe *s = v->sbe;
     tables_select(v, wide);
-    s->fetches = v->tlb.fetches;
+    v->context.fetches = v->tlb.fetches;
+    v->context.syscall_keeps = ~v->cpu.sfmask;
     s->stop_at = v->stop_at;
     v->context.limit = heat_limit(v, v->cpu.icount, v->stop_at);
     count_from(v, wide, v->cpu.icount);
@@ -245,7 +257,7 @@ static bool site_goes_on(struct vcpu *v, const struct site *site, const struct b
 {
     struct sbe *s = v->sbe;
     u64 behind = v->cpu.icount + site->remaining - 1;
-    return v->tlb.fetches == s->fetches && b->key != BLOCK_DEAD && !v->stepping && v->stop_at == s->stop_at &&
+    return v->tlb.fetches == v->context.fetches && b->key != BLOCK_DEAD && !v->stepping && v->stop_at == s->stop_at &&
            behind <= v->stop_at;
 }
 
@@ -288,7 +300,7 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     bool wide = v->mode == CODE_64;
     settle(v, site->rip, wide, site->remaining);
     v->vm->stats.callouts++;
-    u64 address = number & SITE_FAULTED ? host_fault_address() : UINT64_MAX, window = v->context.window;
+    u64 address = number & SITE_FAULTED ? host_fault_address() : UINT64_MAX, window = v->context.tables.window;
     bool in_window = windows_hold(v, address);
     if ((number & SITE_FAULTED) && !in_window)
         site_faulted(v, site);

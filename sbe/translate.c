@@ -31,10 +31,11 @@ u32 block_key(const struct vcpu *v)
     const u8 both = SEG_FLAT_READ | SEG_FLAT_WRITE;
     const struct cpu *c = &v->cpu;
     u32 key = (c->cpl == 3 ? KEY_USER : 0) | (c->cpl == 0 ? KEY_SYSTEM : 0) | unit_keys(v);
-    key |= !v->vm->clock.rate && (c->cpl == 0 || !(c->cr4 & CR4_TSD)) ? KEY_TSC : 0;
+    key |= (!v->vm->clock.rate ? KEY_TSC : 0) | (c->cr4 & CR4_TSD ? KEY_TSD : 0);
     key |= c->rflags & FLAG_DF ? KEY_DOWN : 0;
     if (v->mode == CODE_64)
         return key | KEY_WIDE;
+    key |= (cpu_protected(c) ? 0 : KEY_REAL) | (cpu_long(c) ? KEY_COMPATIBLE : 0);
     if (v->mode != CODE_32 || c->seg[SEG_CS].base != 0 || c->seg[SEG_CS].limit != 0xffffffffu)
         return KEY_NONE;
     for (unsigned seg = 0; seg < SEG_COUNT; seg++)
@@ -44,6 +45,12 @@ u32 block_key(const struct vcpu *v)
     for (unsigned seg = SEG_FS; seg <= SEG_GS; seg++)
         key |= segment_based(&c->seg[seg]) ? KEY_BASED(seg) : 0;
     return key;
+}
+
+u32 key_after_call(u32 key, bool system)
+{
+    u32 ring = system ? KEY_SYSTEM : KEY_USER, flat = key & KEY_WIDE ? 0 : KEY_FLAT(SEG_SS);
+    return (key & ~(KEY_SYSTEM | KEY_USER | KEY_DOWN)) | ring | flat;
 }
 
 /* ---- Scan --------------------------------------------------------------------------------------- */
@@ -251,6 +258,7 @@ static void emit_insn(struct translation *t)
     case DO_STRING: emit_string(t, i); break;
     case DO_TIME: emit_time(t, &isa_rows[i->row]); break;
     case DO_CLI: emit_cli(t); break;
+    case DO_SWAPGS: emit_swapgs(t); break;
     case DO_PUSHF: emit_pushf(t); break;
     case DO_PUSH_MEMORY:
     case DO_PUSH:
@@ -264,6 +272,10 @@ static void emit_insn(struct translation *t)
         emit_site(t);
         t->ended = true;
         break;
+    case DO_SYSENTER:
+    case DO_SYSEXIT:
+    case DO_SYSCALL:
+    case DO_SYSRET: emit_system_call(t, i, treatment); break;
     default: emit_flow(t, i, treatment);
     }
 }
@@ -372,6 +384,16 @@ static void emit_block(struct translation *t)
     b->end = cache_offset(t, t->e.at);
 }
 
+/* A system call jumps through the table of another key, which must be there. Making one may drop all others. */
+static void reserve_class_behind(struct translation *t)
+{
+    enum treatment last = (enum treatment)t->treatments[t->count - 1];
+    if (!treatment_is_call(last))
+        return;
+    codecache_class(t->v, t->key);
+    t->class_behind = codecache_class(t->v, key_after_call(t->key, treatment_enters_system(last)));
+}
+
 /* Scans and emits behind the code in use. False if there is no first instruction. */
 static bool translation_make(struct translation *t, struct vcpu *v, u64 offset, u32 key, unsigned *bytes)
 {
@@ -385,6 +407,7 @@ static bool translation_make(struct translation *t, struct vcpu *v, u64 offset, 
     *bytes = scan(t, offset);
     if (!t->count)
         return false;
+    reserve_class_behind(t);
     t->block = codecache_begin(v, offset, v->cpu.rip, key);
     t->e = (struct emitter){.at = s->code.rw + s->code_used, .end = s->code.rw + s->code_used + BLOCK_BYTES_MAX};
     emit_block(t);

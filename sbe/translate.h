@@ -52,11 +52,16 @@ static inline u64 counter_bias(bool wide) { return 1ull << (wide ? WIDE_SHIFT_RI
 /* 32-bit code: the same with any base: FS and GS */
 #define KEY_BASED(seg) (0x40u << (seg))
 #define KEY_SYSTEM 0x1000u /* CPL 0 */
-#define KEY_TSC 0x2000u    /* RDTSC is allowed (CR4.TSD, CPL), and an instruction takes a nanosecond */
+#define KEY_TSC 0x2000u    /* an instruction takes a nanosecond */
 #define KEY_DOWN 0x4000u   /* RFLAGS.DF */
+#define KEY_TSD 0x8000u    /* RDTSC is for CPL 0 alone: CR4.TSD */
+#define KEY_REAL 0x10000u  /* 32-bit code without protected mode */
+#define KEY_COMPATIBLE 0x20000u /* 32-bit code in long mode */
 #define KEY_NONE 0xffffffffu /* code that is not translated */
 
 u32 block_key(const struct vcpu *v);
+/* The key behind SYSENTER or SYSCALL (`system`), or SYSEXIT or SYSRET to code of the same width, by that before. */
+u32 key_after_call(u32 key, bool system);
 static inline bool block_key_wide(u32 key) { return key & KEY_WIDE; }
 
 /* The linear address of the page behind that of `rip`. */

@@ -136,12 +136,13 @@ static bool direct(const struct translation *t, u64 rip)
     return rip >> PAGE_SHIFT == t->s->blocks[t->block].rip >> PAGE_SHIFT && (rip & PAGE_MASK) <= PAGE_SIZE - INSN_MAX;
 }
 
-/* From RSP to the table of the block's class. */
-static s32 jump_table(const struct translation *t)
+/* From RSP to the table of a class. */
+static s32 class_table(const struct translation *t, u8 class)
 {
-    u8 class = t->s->blocks[t->block].class;
     return (s32)(offsetof(struct vcpu, context.jump) + class * sizeof t->v->context.jump[0]);
 }
+
+static s32 jump_table(const struct translation *t) { return class_table(t, t->s->blocks[t->block].class); }
 
 /* The jump itself, with the target in R10: by a slot known now, or by the one that R10 chooses. */
 static void emit_jump_slot(struct translation *t, u64 rip)
@@ -150,15 +151,16 @@ static void emit_jump_slot(struct translation *t, u64 rip)
     emit_op(&t->e, 0, 0xff, 4, rm_memory(RSP, table + (s32)(jump_slot(rip) * sizeof(u8 *))));
 }
 
-static void emit_jump_indirect(struct translation *t)
+void emit_jump_class(struct translation *t, u8 class)
 {
-    s32 table = jump_table(t);
     if (t->wide)
         emit_store_constant_32(&t->e, current_site(t), IN_CONTEXT(site));
     emit_pext(&t->e, HOST_ADDEND, HOST_ADDRESS, IN_CONTEXT(jump_mask));
-    emit_op(&t->e, 0, 0xff, 4, rm_indexed(RSP, HOST_ADDEND, 3, table));
+    emit_op(&t->e, 0, 0xff, 4, rm_indexed(RSP, HOST_ADDEND, 3, class_table(t, class)));
     t->ended = true;
 }
+
+static void emit_jump_indirect(struct translation *t) { emit_jump_class(t, t->s->blocks[t->block].class); }
 
 void emit_jump_to(struct translation *t, u64 rip)
 {
@@ -202,7 +204,7 @@ static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 tar
 }
 
 /* A target that is not canonical is the instruction's own fault, before it has done anything. */
-static void emit_canonical_check(struct translation *t)
+void emit_canonical_check(struct translation *t)
 {
     struct emitter *e = &t->e;
     emit_shift_x(e, VEX_SHLX, true, HOST_ADDEND, HOST_ADDRESS, HOST_WRITE_TABLE);

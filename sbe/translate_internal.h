@@ -14,6 +14,7 @@ enum treatment {
     DO_STRING,      /* one element, upwards */
     DO_TIME,        /* RDTSC, RDTSCP */
     DO_CLI,
+    DO_SWAPGS,
     DO_PUSHF,
     DO_PUSH,
     DO_PUSH_MEMORY,
@@ -25,7 +26,14 @@ enum treatment {
     DO_RETURN,
     DO_JUMP_INDIRECT,
     DO_CALL_INDIRECT,
+    DO_SYSENTER,    /* and back, and the same of 64-bit code: they go on in a block of another key */
+    DO_SYSEXIT,
+    DO_SYSCALL,
+    DO_SYSRET,
 };
+
+static inline bool treatment_is_call(enum treatment t) { return t >= DO_SYSENTER; }
+static inline bool treatment_enters_system(enum treatment t) { return t == DO_SYSENTER || t == DO_SYSCALL; }
 
 enum { FIXUPS_MAX = 4 * BLOCK_INSNS, SIDE_EXITS_MAX = 8 };
 
@@ -51,6 +59,7 @@ struct translation {
     bool wide;
     u32 key;
     u32 block;
+    u8 class_behind; /* the class of the key behind a system call */
     u32 site;      /* of the current instruction, or 0 */
     unsigned at;   /* the current instruction */
     unsigned count;
@@ -89,6 +98,8 @@ static inline struct host_rm guest_slot(unsigned reg)
 
 /* A field of the context that translated code shares with us. */
 #define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
+
+#define IN_CPU(field) rm_memory(RSP, (s32)offsetof(struct vcpu, cpu.field))
 
 /* ---- Classify ----------------------------------------------------------------------------------- */
 
@@ -144,6 +155,16 @@ void emit_string(struct translation *t, const struct insn *i);
 void emit_time(struct translation *t, const struct isa_row *row);
 void emit_cli(struct translation *t);
 void emit_pushf(struct translation *t);
+void emit_swapgs(struct translation *t);
+/* RCX &= the mask in memory, without flags. */
+void emit_and(struct emitter *e, struct host_rm mask);
+void emit_system_call(struct translation *t, const struct insn *i, enum treatment treatment);
+/* Jumps to the RIP in R10 through the table of a class. Uses RCX. */
+void emit_jump_class(struct translation *t, u8 class);
+/* The host's arithmetic flags from those in EAX. Uses RAX and RCX. */
+void emit_load_flags_from_rax(struct emitter *e);
+/* Leaves to the current site if R10 is not canonical. Uses RCX. */
+void emit_canonical_check(struct translation *t);
 void emit_flow(struct translation *t, const struct insn *i, enum treatment treatment);
 /* Ends the block by a jump to `rip`. */
 void emit_jump_to(struct translation *t, u64 rip);

@@ -28,9 +28,8 @@ static void emit_call_absolute(struct emitter *e, const void *function)
 
 /* The six arithmetic flags go in by SAHF, which leaves the others alone, as POPF in ring 0 would not: adding 127 to the
  * wanted OF sets OF, SAHF sets the rest. */
-static void emit_load_flags(struct emitter *e)
+void emit_load_flags_from_rax(struct emitter *e)
 {
-    emit_load_32(e, RAX, rm_memory(RSP, (s32)offsetof(struct vcpu, cpu.aflags)));
     emit_move_32(e, RCX, RAX);
     emit_op(e, 0, 0xc1, 5, rm_register(RCX)); /* shr ecx, 11 */
     emit8(e, 11);
@@ -47,13 +46,14 @@ static void emit_load_flags(struct emitter *e)
 static void emit_resume(struct emitter *e, bool wide)
 {
     emit_load(e, HOST_COUNTER, IN_CONTEXT(counter));
-    emit_load(e, HOST_WRITE_TABLE, IN_CONTEXT(write_table));
-    emit_load(e, HOST_READ_TABLE, IN_CONTEXT(read_table));
+    emit_load(e, HOST_WRITE_TABLE, IN_CONTEXT(tables.write));
+    emit_load(e, HOST_READ_TABLE, IN_CONTEXT(tables.read));
     if (!wide) {
-        emit_load(e, HOST_WINDOW, IN_CONTEXT(window));
-        emit_load(e, HOST_WINDOW_END, IN_CONTEXT(window_end));
+        emit_load(e, HOST_WINDOW, IN_CONTEXT(tables.window));
+        emit_load(e, HOST_WINDOW_END, IN_CONTEXT(tables.window_end));
     }
-    emit_load_flags(e);
+    emit_load_32(e, RAX, IN_CPU(aflags));
+    emit_load_flags_from_rax(e);
     for (unsigned reg = 0; reg < GPR_COUNT; reg++)
         if (host_of(wide, reg) != HOST_NONE)
             emit_load(e, host_of(wide, reg), guest_slot(reg));

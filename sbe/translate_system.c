@@ -2,7 +2,6 @@
  * What they depend on beside registers is in the key of the block. */
 #include "sbe/translate_internal.h"
 
-#define IN_CPU(field) rm_memory(RSP, (s32)offsetof(struct vcpu, cpu.field))
 
 static unsigned word_rex(unsigned bytes) { return bytes == 8 ? REX_W : REX_NONE; }
 
@@ -27,8 +26,7 @@ void emit_time(struct translation *t, const struct isa_row *row)
 
 /* ---- System flags --------------------------------------------------------------------------------- */
 
-/* RCX &= the mask in memory, without flags. */
-static void emit_and(struct emitter *e, struct host_rm mask)
+void emit_and(struct emitter *e, struct host_rm mask)
 {
     emit_pext(e, HOST_ADDEND, HOST_ADDEND, mask);
     emit_pdep(e, HOST_ADDEND, HOST_ADDEND, mask);
@@ -40,6 +38,16 @@ void emit_cli(struct translation *t)
     emit_load_32(e, HOST_ADDEND, IN_CPU(rflags));
     emit_and(e, IN_CONTEXT(without_if));
     emit_store_32(e, HOST_ADDEND, IN_CPU(rflags));
+}
+
+void emit_swapgs(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    const struct host_rm base = IN_CPU(seg[SEG_GS].base), other = IN_CPU(kernel_gs_base);
+    emit_load(e, HOST_ADDEND, base);
+    emit_load(e, HOST_ADDRESS, other);
+    emit_store(e, HOST_ADDRESS, base);
+    emit_store(e, HOST_ADDEND, other);
 }
 
 /* RF and VM are clear in translated code. */
