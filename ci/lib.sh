@@ -15,7 +15,7 @@ packages_guests=(cpio xz-utils zstd)
 packages_bench=(gcc-multilib qemu-system-x86 qemu-utils bochs bochsbios vgabios bochs-term libunicorn-dev gnuplot-nox python3 grub-pc-bin
                 grub-common xorriso mtools)
 packages_test=(libcmocka-dev gdb libunicorn-dev qemu-system-x86 qemu-user bochs bochsbios vgabios bochs-term ovmf grub-pc-bin
-               grub-efi-amd64-bin grub-common xorriso mtools acpica-tools man-db gcc-multilib python3)
+               grub-efi-amd64-bin grub-common xorriso mtools acpica-tools man-db gcc-multilib python3 afl++)
 packages_metal=(qemu-system-x86 qemu-user ovmf grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools)
 
 # The reference CPU (ci/bochs).

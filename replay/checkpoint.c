@@ -309,6 +309,16 @@ static void load_page(struct checkpoints *c, u64 page, u32 reference)
         phys_write(c->vm, to, reference ? pool_page(c, reference) : zeros, PAGE_SIZE); /* engines forget what they knew */
 }
 
+/* The same leaf: only pages written since can differ. Who goes back to one place thousands of times a second waits for this. */
+static void load_leaf_written(struct checkpoints *c, u32 n, u32 leaf)
+{
+    const struct physmem *m = &c->vm->memory;
+    const u64 *written = m->written + (u64)n * LEAF_PAGES, pages = physmem_pages(m) - (u64)n * LEAF_PAGES, epoch = c->epoch;
+    for (unsigned i = 0; i < LEAF_PAGES && i < pages; i++)
+        if (__builtin_expect(written[i] >= epoch, 0))
+            load_page(c, (u64)n * LEAF_PAGES + i, leaf ? leaf_of(c, leaf)[i] : 0);
+}
+
 static void load_leaf(struct checkpoints *c, u32 n, u32 old, u32 fresh)
 {
     const struct physmem *m = &c->vm->memory;
@@ -324,8 +334,13 @@ void checkpoints_restore(struct checkpoints *c, unsigned number, void *note, siz
 {
     invariant(number < c->count && bytes <= CHECKPOINT_NOTE_MAX);
     const struct checkpoint *k = at(c, number);
-    for (u32 n = 0; n < c->leaves; n++)
-        load_leaf(c, n, present(c)[n], root(c, c->order[number])[n]);
+    for (u32 n = 0; n < c->leaves; n++) {
+        u32 old = present(c)[n], fresh = root(c, c->order[number])[n];
+        if (old == fresh)
+            load_leaf_written(c, n, fresh);
+        else
+            load_leaf(c, n, old, fresh);
+    }
     copy_root(c, present(c), root(c, c->order[number]));
     machine_state_load(c->vm, &k->state);
     c->epoch = phys_track_writes(c->vm);

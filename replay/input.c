@@ -2,6 +2,7 @@
 
 #include "core/vm.h"
 #include "devices/chipset.h"
+#include "mmu/access.h"
 #include "replay/record.h"
 
 enum { SERIAL_PORTS = 4 };
@@ -31,6 +32,26 @@ static bool deliver_time(struct vm *vm, unsigned unit, u64 value)
     return true;
 }
 
+struct input_memory input_memory(u64 address, const u8 *from, unsigned bytes)
+{
+    u64 value = (address & PAGE_MASK) | (u64)bytes << INPUT_MEMORY_COUNT_SHIFT;
+    for (unsigned n = 0; n < bytes; n++)
+        value |= (u64)from[n] << (INPUT_MEMORY_BYTES_SHIFT + 8 * n);
+    return (struct input_memory){.unit = (u32)(address >> PAGE_SHIFT), .value = value};
+}
+
+static bool deliver_memory(struct vm *vm, unsigned unit, u64 value)
+{
+    u8 bytes[INPUT_MEMORY_MAX];
+    gpa_t to = gpa((u64)unit << PAGE_SHIFT | (value & PAGE_MASK));
+    if (!input_memory_valid(value) || !physmem_pointer(&vm->memory, to))
+        return false;
+    for (unsigned n = 0; n < INPUT_MEMORY_MAX; n++)
+        bytes[n] = (u8)(value >> (INPUT_MEMORY_BYTES_SHIFT + 8 * n));
+    phys_write(vm, to, bytes, input_memory_count(value));
+    return true;
+}
+
 void input_settle(struct vm *vm)
 {
     if (chaos_clock_due(&vm->chaos, vm->vcpu[0]->cpu.icount))
@@ -45,6 +66,7 @@ bool input_deliver(struct vm *vm, enum input_source source, unsigned unit, u64 v
         [INPUT_SERIAL] = deliver_serial,
         [INPUT_KEYBOARD] = deliver_keyboard,
         [INPUT_TIME] = deliver_time,
+        [INPUT_MEMORY] = deliver_memory,
     };
     if ((unsigned)source >= INPUT_SOURCES)
         return false;

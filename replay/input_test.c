@@ -68,11 +68,34 @@ static void devices_that_do_not_exist_refuse(void **state)
     assert_int_equal(state_hash(vm), before);
 }
 
+static void memory_takes_bytes_in_ram_within_a_page(void **state)
+{
+    static const u8 bytes[] = {0x11, 0x22, 0x33, 0x44, 0x55, 0x66};
+    (void)state;
+    machine_enter(vm, REAL, 0);
+    struct input_memory m = input_memory(0x12ffa, bytes, sizeof bytes);
+    assert_true(input_memory_valid(m.value));
+    assert_true(input_deliver(vm, INPUT_MEMORY, m.unit, m.value));
+    assert_int_equal(machine_peek(vm, 0x12ffa, 8), 0x665544332211);
+    u64 before = state_hash(vm);
+    const struct input_memory bad[] = {
+        input_memory(0x12ffb, bytes, sizeof bytes), /* crosses its page */
+        input_memory(0x13000, bytes, 0),
+        {.unit = 0x13, .value = 7ull << INPUT_MEMORY_COUNT_SHIFT},
+        input_memory(PHYS_VGA_BEGIN, bytes, 1), /* not RAM */
+        input_memory(MACHINE_RAM, bytes, 1),
+    };
+    for (unsigned n = 0; n < ARRAY_LEN(bad); n++)
+        assert_false(input_deliver(vm, INPUT_MEMORY, bad[n].unit, bad[n].value));
+    assert_int_equal(state_hash(vm), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serial_bytes_arrive_in_order),
         cmocka_unit_test(a_full_device_refuses_and_keeps_its_state),
+        cmocka_unit_test(memory_takes_bytes_in_ram_within_a_page),
         cmocka_unit_test(devices_that_do_not_exist_refuse),
     };
     return cmocka_run_group_tests(tests, create, destroy);

@@ -109,6 +109,7 @@ enum log_source {
     LOG_CHECKPOINT, /* hash */
     LOG_MARK,       /* nothing happened up to here */
     LOG_END,        /* unit: enum log_ending; value: what the guest wrote to its exit port; hash */
+    LOG_MEMORY,     /* as INPUT_MEMORY (replay/input.h); behind the others, so that older logs stay what they are */
     LOG_SOURCES
 };
 

@@ -17,7 +17,7 @@ _Static_assert(AT_HEADER_CRC + 4 == LOG_CHUNK_HEADER, "the header's checksum com
 
 const char *const log_source_names[LOG_SOURCES] = {
     [LOG_SERIAL] = "serial", [LOG_KEYBOARD] = "keyboard", [LOG_TIME] = "time",
-    [LOG_CHECKPOINT] = "checkpoint", [LOG_MARK] = "mark", [LOG_END] = "end",
+    [LOG_CHECKPOINT] = "checkpoint", [LOG_MARK] = "mark", [LOG_END] = "end", [LOG_MEMORY] = "memory",
 };
 
 const char *const log_ending_names[LOG_ENDINGS] = {

@@ -1,5 +1,6 @@
 /* Reading a log, from bytes that anybody may have written. */
 #include "replay/crc32c.h"
+#include "replay/input.h"
 #include "replay/log_format.h"
 
 /* No run lasts longer: sums of two such numbers do not overflow. */
@@ -189,6 +190,7 @@ static bool value_in_range(const struct log_event *e)
     case LOG_SERIAL:
     case LOG_KEYBOARD: return e->value <= 0xff;
     case LOG_TIME: return e->value <= TIME_MAX;
+    case LOG_MEMORY: return input_memory_valid(e->value);
     case LOG_END: return e->unit < LOG_ENDINGS && e->value <= UINT32_MAX;
     default: return true;
     }

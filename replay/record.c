@@ -20,7 +20,8 @@ void recorder_input(struct recorder *r, const struct input_place *place, enum in
                     u64 value)
 {
     static const u8 sources[INPUT_SOURCES] = {
-        [INPUT_SERIAL] = LOG_SERIAL, [INPUT_KEYBOARD] = LOG_KEYBOARD, [INPUT_TIME] = LOG_TIME};
+        [INPUT_SERIAL] = LOG_SERIAL, [INPUT_KEYBOARD] = LOG_KEYBOARD, [INPUT_TIME] = LOG_TIME,
+                                              [INPUT_MEMORY] = LOG_MEMORY};
     const struct log_event event = {.icount = place->icount, .skipped_ns = place->skipped_ns,
                                     .source = (enum log_source)sources[source], .unit = unit, .value = value};
     (void)log_put(r->log, &event); /* a log that takes no more says so at its end: log_writer.failed */

@@ -154,11 +154,12 @@ static enum replay_stop check_hash(struct replay *r, u64 wanted)
 static enum replay_stop apply(struct replay *r, const struct log_event *e)
 {
     static const u8 sources[] = {
-        [LOG_SERIAL] = INPUT_SERIAL, [LOG_KEYBOARD] = INPUT_KEYBOARD, [LOG_TIME] = INPUT_TIME};
+        [LOG_SERIAL] = INPUT_SERIAL, [LOG_KEYBOARD] = INPUT_KEYBOARD, [LOG_TIME] = INPUT_TIME, [LOG_MEMORY] = INPUT_MEMORY};
     switch (e->source) {
     case LOG_SERIAL:
     case LOG_KEYBOARD:
     case LOG_TIME:
+    case LOG_MEMORY:
         if (input_deliver(r->vm, (enum input_source)sources[e->source], e->unit, e->value))
             return REPLAY_REACHED;
         return diverged(r, "a device does not take the next input");

@@ -38,6 +38,7 @@ struct sbe_context {
     u64 syscall_keeps;           /* the complement of IA32_FMASK, when translated code was entered */
     u64 tsc_base;                /* the guest's time stamp counter + what R12 would hold then */
     u64 scratch;
+    u8 *coverage;                /* sbe/coverage.h; NULL: nobody asks */
     u32 site; /* of the last indirect jump */
     /* Indirect jumps: by slot, the indirect entry of some block at such a RIP, or the code that looks one up. */
     const u8 *jump[JUMP_CLASSES][JUMP_SLOTS];

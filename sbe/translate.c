@@ -63,7 +63,7 @@ static bool treatment_ends(enum treatment treatment)
 /* A block goes on behind a conditional jump forwards: backwards it closes a loop, which is better entered at its top. */
 static bool branch_ends(const struct translation *t, const struct insn *i)
 {
-    return (s64)i->imm < 0 || t->side_exits + 1 >= SIDE_EXITS_MAX;
+    return (s64)i->imm < 0 || t->side_exits + 1 >= SIDE_EXITS_MAX || coverage_wanted(t);
 }
 
 /* A loop that is one block is counted once for several rounds. */
@@ -95,7 +95,7 @@ static void scan_jump_if(struct translation *t, const struct insn *i, struct sca
         at->round = t->count;
         at->exits = t->side_exits;
     }
-    if (goes_round(t, i, at->round, at->exits)) {
+    if (!coverage_wanted(t) && goes_round(t, i, at->round, at->exits)) {
         at->at = at->begin;
         at->ended = false;
     }

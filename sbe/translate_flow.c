@@ -5,6 +5,7 @@
  * table of indirect jumps, which is emptied when translations change. The target's indirect entry compares R10 with
  * the RIP that it was made for. */
 #include "core/segment.h"
+#include "sbe/coverage.h"
 #include "sbe/translate_internal.h"
 
 static unsigned word_bytes(const struct translation *t) { return t->wide ? 8 : 4; }
@@ -160,7 +161,14 @@ void emit_jump_class(struct translation *t, u8 class)
     t->ended = true;
 }
 
-static void emit_jump_indirect(struct translation *t) { emit_jump_class(t, t->s->blocks[t->block].class); }
+static void emit_jump_indirect(struct translation *t)
+{
+    if (coverage_wanted(t) && (DO_RETURN != (enum treatment)t->treatments[t->at])) {
+        emit_fixups_inline(t); /* what follows is longer than exits reach */
+        emit_coverage_target(t);
+    }
+    emit_jump_class(t, t->s->blocks[t->block].class);
+}
 
 void emit_jump_to(struct translation *t, u64 rip)
 {
@@ -179,6 +187,8 @@ void emit_side_exits(struct translation *t)
     for (unsigned n = 0; n < t->side_exits; n++) {
         const struct side_exit *x = &t->side_exit[n];
         emit_patch(x->displacement, t->e.at);
+        if (coverage_wanted(t))
+            emit_coverage(t, coverage_index(t->rips[t->count - 1], COVERAGE_JUMPS));
         if (x->unexecuted)
             emit_lea(&t->e, true, HOST_COUNTER, rm_memory(HOST_COUNTER, x->unexecuted));
         emit_jump_to(t, x->rip);
@@ -190,7 +200,9 @@ static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 tar
 {
     bool last = t->at + 1 == t->count, round = !last && t->rips[t->at + 1] == target; /* the loop's next round follows */
     u8 *jump = emit_jump_if(&t->e, i->opcode ^ round);
-    if (last && direct(t, target) && direct(t, next)) {
+    if (coverage_wanted(t)) /* `last`, then */
+        emit_coverage(t, coverage_index(t->rip, COVERAGE_FALLS));
+    else if (last && direct(t, target) && direct(t, next)) {
         u8 *fall = emit_jump(&t->e);
         emit_link_stub(t, target, cache_offset(t, jump));
         emit_link_stub(t, next, cache_offset(t, fall));

@@ -2,6 +2,7 @@
 #ifndef REPRISE_SBE_TRANSLATE_INTERNAL_H
 #define REPRISE_SBE_TRANSLATE_INTERNAL_H
 
+#include "core/vcpu.h"
 #include "sbe/translate.h"
 
 /* What is done with an instruction. */
@@ -138,6 +139,14 @@ void emit_addend(struct translation *t, unsigned address, unsigned size, bool wr
 struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, bool write);
 /* The same for a word at a register that points to the stack. */
 struct host_rm emit_stack_operand(struct translation *t, unsigned pointer, s32 disp, bool write);
+
+/* ---- translate_coverage.c ---- */
+
+static inline bool coverage_wanted(const struct translation *t) { return t->v->context.coverage; }
+/* Counts at `index` of the map. Uses RCX and R10. */
+void emit_coverage(struct translation *t, unsigned index);
+/* Counts the target in R10, which stays, of the current jump. Uses RCX and the scratch word. */
+void emit_coverage_target(struct translation *t);
 
 /* ---- translate_window.c ---- */
 

@@ -4,6 +4,7 @@
 #include "core/version.h"
 #include "sim/engines.h"
 #include "sim/exit_code.h"
+#include "sim/fuzz_verb.h"
 #include "sim/log_verbs.h"
 #include "sim/options.h"
 #include "sim/replay_verb.h"
@@ -28,6 +29,7 @@ static const struct {
     {"core", core_options_table, &core_options_count},
     {"timeline", timeline_options_table, &timeline_options_count},
     {"diff", diff_options_table, &diff_options_count},
+    {"fuzz", fuzz_options_table, &fuzz_options_count},
     {"verify", verify_options_table, &verify_options_count},
 };
 

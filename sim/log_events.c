@@ -1,6 +1,7 @@
 /* The verbs `log` and `diff`. */
 #include "sim/log_verbs.h"
 
+#include "replay/input.h"
 #include "sim/complain.h"
 #include "sim/exit_code.h"
 #include "sim/help.h"
@@ -35,6 +36,13 @@ const struct option log_options_table[] = {
 };
 const unsigned log_options_count = ARRAY_LEN(log_options_table);
 
+static void put_memory(FILE *to, const struct log_event *e)
+{
+    fprintf(to, "%" PRIx64 ":", (u64)e->unit << PAGE_SHIFT | (e->value & PAGE_MASK));
+    for (unsigned n = 0; n < input_memory_count(e->value); n++)
+        fprintf(to, " %02x", (unsigned)(e->value >> (INPUT_MEMORY_BYTES_SHIFT + 8 * n)) & 0xff);
+}
+
 /* What the event says, beside its place. */
 static void put_detail(FILE *to, const struct log_event *e)
 {
@@ -45,6 +53,7 @@ static void put_detail(FILE *to, const struct log_event *e)
         if (e->value > 0x20 && e->value < 0x7f)
             fprintf(to, " '%c'", (char)e->value);
         break;
+    case LOG_MEMORY: put_memory(to, e); break;
     case LOG_TIME: fprintf(to, "+%" PRIu64 " ns", e->value); break;
     case LOG_CHECKPOINT: fprintf(to, "%016" PRIx64, e->hash); break;
     case LOG_END:

@@ -1,6 +1,7 @@
 #include "core/selftest.h"
 #include "core/version.h"
 #include "sim/exit_code.h"
+#include "sim/fuzz_verb.h"
 #include "sim/help.h"
 #include "sim/log_verbs.h"
 #include "sim/options.h"
@@ -71,7 +72,7 @@ static int verb_selftest(int argc, char **argv)
 static int verb_help(int argc, char **argv)
 {
     static const char *const with_options[] = {"run", "replay", "verify", "info", "log", "diff", "trace",
-                                               "who-wrote", "core", "timeline", NULL};
+                                               "who-wrote", "core", "timeline", "fuzz", NULL};
     static char help[] = "--help";
     const struct verb *verb = argc ? find_verb(argv[0]) : NULL;
     if (argc && !verb)
@@ -105,6 +106,7 @@ const struct verb verbs[] = {
     {"timeline", "LOG|--last OPTIONS", "draw a picture of a recorded run: on the terminal, as SVG or numbers", verb_timeline},
     {"diff", "LOG LOG", "print the first difference of two recorded runs", verb_diff},
     {"verify", "--engines A,B OPTIONS", "run two engines in step and find their first difference", verb_verify},
+    {"fuzz", "--guest LOG OPTIONS", "search for inputs that crash a guest, with afl-fuzz", verb_fuzz},
     {"list", "", "list processor models and engines", verb_list},
     {"selftest", "", "run the build's self-test, which the metal image runs too", verb_selftest},
     {"help", "[VERB]", "explain a verb", verb_help},
