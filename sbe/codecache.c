@@ -84,6 +84,7 @@ struct codecache_use codecache_use(const struct sbe *s)
 enum status codecache_create(struct vcpu *v)
 {
     u64 frame_count = v->vm->memory.size >> PAGE_SHIFT;
+    invariant(isa_row_count <= CALLED_ROWS);
     struct sbe *s = host_alloc(sizeof *s);
     if (!s)
         return STATUS_NO_MEMORY;

@@ -76,6 +76,8 @@ struct link {
 
 enum { CROSSING_BITS = 1 << 16 };
 
+enum { CALLED_ROWS = 1024 }; /* at least isa_row_count */
+
 /* Instructions known by a hash of where they lie. One that is taken for another is slower for it, not wrong. */
 struct learned {
     u64 bits[CROSSING_BITS / 64];
@@ -113,6 +115,7 @@ struct sbe {
     bool windows;            /* 32-bit code accesses memory in windows, or where `heat` says so */
     struct heat *heat;       /* sbe/heat.h; NULL: windows everywhere */
     u64 stop_at;             /* vcpu.stop_at when translated code was entered */
+    u64 called[CALLED_ROWS]; /* how often translated code has left an instruction of this row to the interpreter */
     u32 *frames; /* by RAM page: list of its blocks */
     u64 frame_count;
     struct block blocks[CACHE_BLOCKS];

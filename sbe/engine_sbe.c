@@ -300,6 +300,7 @@ const u8 *sbe_site(struct vcpu *v, u32 number)
     bool wide = v->mode == CODE_64;
     settle(v, site->rip, wide, site->remaining);
     v->vm->stats.callouts++;
+    s->called[site->insn.row]++;
     u64 address = number & SITE_FAULTED ? host_fault_address() : UINT64_MAX, window = v->context.tables.window;
     bool in_window = windows_hold(v, address);
     if ((number & SITE_FAULTED) && !in_window)

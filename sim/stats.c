@@ -72,6 +72,36 @@ static void put_shadow(FILE *to, const struct vm *vm)
     fprintf(to, "\n  },\n");
 }
 
+static void put_called_row(FILE *to, unsigned row, u64 count, bool first)
+{
+    const struct isa_row *r = &isa_rows[row];
+    fprintf(to, "%s\n      \"%s", first ? "" : ",", r->mnemonic);
+    for (unsigned n = 0; n < ISA_OPERANDS && r->operands[n]; n++)
+        fprintf(to, "%s %s", n ? "," : "", isa_operands[r->operands[n]].text);
+    fprintf(to, " (row %u)\": %" PRIu64, row, count);
+}
+
+/* The instructions that translated code leaves to the interpreter most often, with what their operands are (sbe/operands.def). */
+static void put_callouts(FILE *to, const struct sbe *s)
+{
+    enum { SHOWN = 20 };
+    u64 below = UINT64_MAX;
+    unsigned shown = 0;
+    fprintf(to, ",\n    \"most_called_out\": {");
+    while (shown < SHOWN) {
+        u64 most = 0;
+        for (unsigned row = 0; row < isa_row_count; row++)
+            most = s->called[row] < below && s->called[row] > most ? s->called[row] : most;
+        if (!most)
+            break;
+        for (unsigned row = 0; row < isa_row_count; row++)
+            if (s->called[row] == most)
+                put_called_row(to, row, most, !shown++);
+        below = most;
+    }
+    fprintf(to, "\n    }");
+}
+
 /* What the translator did, if the engine is one. Bytes in use now: of host code, and of what is known about it. */
 static void put_translator(FILE *to, const struct vm *vm)
 {
@@ -92,6 +122,7 @@ static void put_translator(FILE *to, const struct vm *vm)
     fprintf(to, "  \"translator\": {");
     for (size_t n = 0; n < ARRAY_LEN(rows); n++)
         fprintf(to, "%s\n    \"%s\": %" PRIu64, n ? "," : "", rows[n].name, rows[n].value);
+    put_callouts(to, s);
     fprintf(to, "\n  },\n");
 }
 
