@@ -255,11 +255,11 @@ static bool store_page(struct checkpoints *c, u64 page, const u8 *host)
 static bool store_written(struct checkpoints *c)
 {
     const struct physmem *m = &c->vm->memory;
-    for (u64 page = 0; page < physmem_pages(m); page++) {
-        const u8 *host;
-        if (!physmem_written_since(m, page, c->epoch) || !(host = physmem_pointer(m, physmem_page_address(m, page))))
-            continue;
-        if (!store_page(c, page, host))
+    u64 end = physmem_pages(m);
+    for (u64 page = physmem_newest(m); page != end && physmem_written_since(m, page, c->epoch);
+         page = physmem_next_written(m, page)) {
+        const u8 *host = physmem_pointer(m, physmem_page_address(m, page));
+        if (host && !store_page(c, page, host))
             return false;
     }
     return true;
