@@ -118,7 +118,7 @@ static inline struct machine *machine_with_ram(u64 bytes)
     m->v.vm = &m->vm;
     m->vm.config.model = cpu_model_find(CPU_MODEL_DEFAULT);
     m->vm.config.engine = &engine_interp;
-    m->v.tlb.epoch = 1;
+    m->v.tlb.epoch = m->v.tlb.write_epoch = 1;
     machine_tables(m);
     struct cpu *c = &m->v.cpu;
     c->rflags = FLAG_FIXED;

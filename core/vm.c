@@ -17,7 +17,7 @@ static enum status vcpu_create(struct vm *vm, u32 index)
     struct vcpu *v = (struct vcpu *)(memory + SBE_STACK_BYTES);
     v->vm = vm;
     v->index = index;
-    v->tlb.epoch = 1;
+    v->tlb.epoch = v->tlb.write_epoch = 1;
     v->tlb.current = v->tlb.entries[TLB_SUPERVISOR];
     enum status status = vm->config.engine->create(v);
     if (status != STATUS_OK) {

@@ -13,9 +13,8 @@
 u64 phys_track_writes(struct vm *vm)
 {
     for (unsigned n = 0; n < vm->vcpu_count; n++)
-        tlb_forget(vm->vcpu[n]);
-    vm->memory.clean_epoch = vm->memory.epoch;
-    return vm->memory.epoch;
+        tlb_forget_writes(vm->vcpu[n]);
+    return ++vm->memory.interval;
 }
 
 /* Takes the direct write entries for a RAM page out of every TLB, so that writes to it are seen from now on. */
@@ -155,7 +154,7 @@ static void code_written(struct vm *vm, struct frame *frame, u64 offset, unsigne
 static void ram_written(struct vm *vm, u64 offset, unsigned size)
 {
     struct frame *frame = &vm->memory.frames[offset >> PAGE_SHIFT];
-    vm->memory.written[offset >> PAGE_SHIFT] = vm->memory.epoch;
+    physmem_note_page(&vm->memory, offset >> PAGE_SHIFT);
     if (__builtin_expect(!(frame->flags & FRAME_WATCHED), 1))
         return;
     code_written(vm, frame, offset, size);
@@ -182,7 +181,7 @@ void phys_write_table(struct vm *vm, gpa_t entry, u8 low_byte)
     if (__builtin_expect(vm->tracer != NULL, 0))
         trace_frame(vm, TRACE_FRAME_MARK, entry.raw, &low_byte, 1);
     *physmem_host(&vm->memory, offset) = low_byte;
-    vm->memory.written[offset >> PAGE_SHIFT] = vm->memory.epoch;
+    physmem_note_page(&vm->memory, offset >> PAGE_SHIFT);
     code_written(vm, frame, offset, 1);
     if (frame->flags & FRAME_SHADOW)
         shadow_ram_marked(vm, offset);
@@ -317,10 +316,11 @@ static void tlb_fill(struct vcpu *v, u64 linear, const struct walk_result *walk,
     memtable_remember(v, linear, rights, MEMTABLE_READ, offset);
     struct physmem *m = &vm->memory;
     u64 number = offset >> PAGE_SHIFT;
-    bool tracked = access == ACCESS_WRITE || m->written[number] >= m->clean_epoch;
+    bool tracked = access == ACCESS_WRITE || m->written[number].interval == m->interval;
     if (tracked && walk->writable && !(m->frames[number].flags & FRAME_WATCHED)) {
-        e->write_tag = tag;
-        m->frames[number].write_epoch = m->written[number] = m->epoch;
+        e->write_tag = page | v->tlb.write_epoch;
+        m->frames[number].write_epoch = m->epoch;
+        physmem_note_page(m, number);
         memtable_remember(v, linear, rights, MEMTABLE_WRITE, offset);
     }
 }
@@ -356,7 +356,8 @@ static bool translate_watched(struct vcpu *v, u64 linear, enum tlb_rights rights
 static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_rights rights, u64 *physical)
 {
     struct tlb_entry *e = tlb_slot(v->tlb.entries[rights], linear);
-    u64 tag = (linear & ~(u64)PAGE_MASK) | v->tlb.epoch;
+    u64 epoch = access == ACCESS_WRITE ? v->tlb.write_epoch : v->tlb.epoch;
+    u64 tag = (linear & ~(u64)PAGE_MASK) | epoch;
     u64 have = access == ACCESS_READ ? e->read_tag : access == ACCESS_WRITE ? e->write_tag : e->fetch_tag;
     struct vm *vm = v->vm;
     if (have == tag) {

@@ -46,7 +46,7 @@ void mem_rmw_end_slow(struct vcpu *v, struct mem_rmw *rmw);
     static inline bool mem_write##bits(struct vcpu *v, u64 linear, type value)                                 \
     {                                                                                                          \
         struct tlb_entry *e = tlb_slot(v->tlb.current, linear);                                                \
-        if (__builtin_expect(tlb_hit(e->write_tag, linear, sizeof(type), v->tlb.epoch), 1)) {                  \
+        if (__builtin_expect(tlb_hit(e->write_tag, linear, sizeof(type), v->tlb.write_epoch), 1)) {            \
             __builtin_memcpy((void *)(linear + e->addend), &value, sizeof(type));                              \
             return true;                                                                                       \
         }                                                                                                      \
@@ -74,7 +74,7 @@ MEM_ACCESSORS(64, u64)
 static inline bool mem_rmw_begin(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
 {
     struct tlb_entry *e = tlb_slot(v->tlb.current, linear);
-    if (__builtin_expect(tlb_hit(e->write_tag, linear, size, v->tlb.epoch), 1)) {
+    if (__builtin_expect(tlb_hit(e->write_tag, linear, size, v->tlb.write_epoch), 1)) {
         rmw->host = (u8 *)(linear + e->addend);
         rmw->bounced = false;
         return true;
@@ -85,7 +85,7 @@ static inline bool mem_rmw_begin(struct vcpu *v, u64 linear, unsigned size, stru
 static inline bool mem_write_begin(struct vcpu *v, u64 linear, unsigned size, struct mem_rmw *rmw)
 {
     struct tlb_entry *e = tlb_slot(v->tlb.current, linear);
-    if (__builtin_expect(tlb_hit(e->write_tag, linear, size, v->tlb.epoch), 1)) {
+    if (__builtin_expect(tlb_hit(e->write_tag, linear, size, v->tlb.write_epoch), 1)) {
         rmw->host = (u8 *)(linear + e->addend);
         rmw->bounced = false;
         return true;
@@ -127,6 +127,9 @@ void tlb_flush(struct vcpu *v);
 /* Empties the TLB and the tables of translated code, in every address space: translations are still what they were, but
  * accesses must be seen (breakpoints, write tracking). */
 void tlb_forget(struct vcpu *v);
+
+/* The same for translations of writes alone. */
+void tlb_forget_writes(struct vcpu *v);
 
 /* For the guest's changes of CR0, CR3, CR4, EFER and the PDPTEs; for its INVLPG. O(1). */
 void tlb_invalidate(struct vcpu *v);

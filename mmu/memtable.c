@@ -48,13 +48,32 @@ void memtable_destroy(struct vcpu *v)
     v->memtable_count = 0;
 }
 
-void memtable_flush(struct memtable *m)
+static void flush_kind(struct memtable *m, enum memtable_kind kind)
 {
-    for (u32 n = 0; n < m->used; n++)
-        *m->log[n] = 0;
-    m->used = 0;
+    for (u32 n = 0; n < m->used[kind]; n++)
+        *m->log[kind][n] = 0;
+    m->used[kind] = 0;
+}
+
+/* Windows are emptied as a whole: that is one call of the host for each, and their pages come back as they are used. */
+static void flush_windows(const struct memtable *m)
+{
     for (unsigned rights = 0; rights < TLB_USER_ALIGNED; rights++)
         window_flush(m->window[rights]);
+}
+
+void memtable_flush(struct memtable *m)
+{
+    flush_kind(m, MEMTABLE_READ);
+    flush_kind(m, MEMTABLE_WRITE);
+    flush_windows(m);
+}
+
+void memtable_flush_writes(struct memtable *m)
+{
+    if (m->used[MEMTABLE_WRITE])
+        flush_windows(m);
+    flush_kind(m, MEMTABLE_WRITE);
 }
 
 void memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum memtable_kind kind, const u8 *host)
@@ -65,9 +84,9 @@ void memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum 
         return;
     u64 *slot = &m->slots[rights][kind][index];
     if (!*slot) {
-        if (m->used == MEMTABLE_LOG)
+        if (m->used[kind] == MEMTABLE_LOG)
             memtable_flush(m);
-        m->log[m->used++] = slot;
+        m->log[kind][m->used[kind]++] = slot;
     } else if (*slot != (u64)host - page && rights < TLB_USER_ALIGNED) {
         window_drop(m->window[rights], index, 1, false);
     }

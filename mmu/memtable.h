@@ -14,7 +14,7 @@
 #include "core/status.h"
 #include "core/vcpu.h"
 
-/* Filled slots since the last flush. */
+/* Filled slots of each kind since the last flush. */
 enum { MEMTABLE_LOG = 1 << 15 };
 
 enum memtable_kind { MEMTABLE_READ, MEMTABLE_WRITE, MEMTABLE_KINDS };
@@ -23,8 +23,8 @@ struct memtable {
     u64 *slots[TLB_RIGHTS][MEMTABLE_KINDS]; /* TLB_USER_ALIGNED: never filled */
     struct window *window[TLB_USER_ALIGNED]; /* mmu/window.h: they hear of all that is emptied here; NULL: none */
     u64 bytes;                              /* of each table */
-    u32 used; /* of the log; slots dropped one by one stay in it */
-    u64 *log[MEMTABLE_LOG];
+    u32 used[MEMTABLE_KINDS]; /* of the logs; slots dropped one by one stay in them */
+    u64 *log[MEMTABLE_KINDS][MEMTABLE_LOG];
 };
 
 /* Gives v a set for each of `spaces` address spaces, and selects the first. For linear addresses of 48 bits if
@@ -37,9 +37,13 @@ void memtable_destroy(struct vcpu *v);
 void memtable_fill(struct memtable *m, u64 linear, enum tlb_rights rights, enum memtable_kind kind, const u8 *host);
 /* Would filling flush? Who fills for what the TLB remembers has to empty that then, too: a page that is in the TLB alone
  * would be a slow path for good. */
-static inline bool memtable_full(const struct memtable *m) { return m->used + MEMTABLE_KINDS > MEMTABLE_LOG; }
-/* Empties all slots. */
+static inline bool memtable_full(const struct memtable *m)
+{
+    return m->used[MEMTABLE_READ] == MEMTABLE_LOG || m->used[MEMTABLE_WRITE] == MEMTABLE_LOG;
+}
+/* Empties all slots, or those of writes. */
 void memtable_flush(struct memtable *m);
+void memtable_flush_writes(struct memtable *m);
 /* Empties the slots of `pages` pages from `linear` on; `writes_only`: reads stay. */
 void memtable_drop(struct memtable *m, enum tlb_rights rights, u64 linear, u64 pages, bool writes_only);
 

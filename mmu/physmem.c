@@ -22,6 +22,9 @@ static void ram_free(struct host_frames *ram, enum physmem_layout layout)
         host_free(ram->memory, ram->bytes);
 }
 
+/* One more than there are pages: the head of the list. */
+static u64 written_bytes(u64 pages) { return (pages + 1) * sizeof(struct page_writes); }
+
 enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layout layout)
 {
     u8 host_shift = layout == PHYSMEM_DENSE ? PAGE_SHIFT : PAGE_SHIFT + 1;
@@ -31,11 +34,11 @@ enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layou
     if (status != STATUS_OK)
         return status;
     struct frame *frames = host_alloc(pages * sizeof *frames);
-    u64 *written = host_alloc(pages * sizeof *written);
+    struct page_writes *written = host_alloc(written_bytes(pages));
     if (!frames || !written) {
         ram_free(&ram, layout);
         free_if(frames, pages * sizeof *frames);
-        free_if(written, pages * sizeof *written);
+        free_if(written, written_bytes(pages));
         return STATUS_NO_MEMORY;
     }
     *memory = (struct physmem){
@@ -48,7 +51,9 @@ enum status physmem_create(struct physmem *memory, u64 bytes, enum physmem_layou
         .frames = frames,
         .written = written,
         .epoch = 1,
+        .interval = 1,
     };
+    written[pages] = (struct page_writes){.newer = (u32)pages, .older = (u32)pages};
     return STATUS_OK;
 }
 
@@ -56,7 +61,19 @@ void physmem_destroy(struct physmem *memory)
 {
     ram_free(&memory->shared, (enum physmem_layout)memory->layout);
     host_free(memory->frames, physmem_pages(memory) * sizeof *memory->frames);
-    host_free(memory->written, physmem_pages(memory) * sizeof *memory->written);
+    host_free(memory->written, written_bytes(physmem_pages(memory)));
+}
+
+void physmem_note_first_write(struct physmem *m, u64 page)
+{
+    struct page_writes *w = &m->written[page], *head = &m->written[physmem_pages(m)];
+    if (w->interval) {
+        m->written[w->newer].older = w->older;
+        m->written[w->older].newer = w->newer;
+    }
+    *w = (struct page_writes){.interval = m->interval, .newer = (u32)physmem_pages(m), .older = head->older};
+    m->written[head->older].newer = (u32)page;
+    head->older = (u32)page;
 }
 
 /* Bytes of [at, at + bytes) that lie in at's page. */
@@ -89,7 +106,7 @@ bool physmem_is_ram(const struct physmem *m, gpa_t from, u64 bytes)
 static void page_changes(struct physmem *m, gpa_t page)
 {
     struct frame *frame = physmem_frame(m, page);
-    m->written[frame - m->frames] = m->epoch;
+    physmem_note_page(m, (u64)(frame - m->frames));
     if (!(frame->flags & FRAME_CODE))
         return;
     frame->code_generation++;

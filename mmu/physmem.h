@@ -35,6 +35,13 @@ struct frame {
 /* SHARED: with holes, and its pages can be mapped into windows (mmu/window.h). */
 enum physmem_layout { PHYSMEM_DENSE, PHYSMEM_HOLES, PHYSMEM_SHARED };
 
+/* What is known about writes to a page of RAM. Pages that were ever written are in a list, those of later intervals first,
+ * so that who asks for the pages of the last intervals finds them without looking at all. */
+struct page_writes {
+    u64 interval;     /* in which it was last written, or open to writes that nobody sees; 0: never */
+    u32 newer, older; /* its neighbours in the list, page numbers; the list's head has number physmem_pages() */
+};
+
 struct physmem {
     u8 *ram;           /* page n stands at n << host_shift: physmem_host() */
     struct host_frames shared; /* the same memory, for further mappings if PHYSMEM_SHARED */
@@ -43,8 +50,8 @@ struct physmem {
     u64 size; /* bytes of RAM in total; multiple of 4 KiB */
     u64 low;  /* bytes of RAM below the hole: min(size, 3 GiB) */
     struct frame *frames; /* one per RAM page, indexed by offset >> 12 */
-    u64 *written; /* per RAM page: the epoch in which it was last written, or open to writes that nobody sees */
-    u64 clean_epoch; /* phys_track_writes() was called: pages last written earlier get no direct write entry yet */
+    struct page_writes *written; /* per RAM page, and the head of their list */
+    u64 interval; /* counts phys_track_writes(): pages last written in an earlier one get no direct write entry yet */
     u64 code_changes; /* counts writes to lines with code: who repeats an instruction looks at it anew after one */
     u64 epoch; /* counts TLB flushes: frames that served a walk, or got a write entry, in older epochs back no TLB entry */
 };
@@ -156,10 +163,23 @@ static inline gpa_t physmem_page_address(const struct physmem *m, u64 page)
     return gpa(offset < m->low ? offset : offset - m->low + PHYS_HOLE_END);
 }
 
-/* Has this page been written since phys_track_writes() (mmu/access.h) returned `epoch`? True for some that were not. */
-static inline bool physmem_written_since(const struct physmem *m, u64 page, u64 epoch)
+/* Has this page been written since phys_track_writes() (mmu/access.h) returned `interval`? True for some that were not. */
+static inline bool physmem_written_since(const struct physmem *m, u64 page, u64 interval)
 {
-    return m->written[page] >= epoch;
+    return m->written[page].interval >= interval;
+}
+
+/* The pages for which that is true, one after the other: the first, the next, physmem_pages() at the end. While nothing is
+ * written. */
+static inline u64 physmem_newest(const struct physmem *m) { return m->written[physmem_pages(m)].older; }
+static inline u64 physmem_next_written(const struct physmem *m, u64 page) { return m->written[page].older; }
+
+/* Page `page` is about to be written, or opened for writing, for the first time in this interval. */
+void physmem_note_first_write(struct physmem *m, u64 page);
+static inline void physmem_note_page(struct physmem *m, u64 page)
+{
+    if (__builtin_expect(m->written[page].interval != m->interval, 0))
+        physmem_note_first_write(m, page);
 }
 
 /* Says that a page of RAM, by an address in it, is about to be written through physmem_pointer(). */
@@ -167,7 +187,7 @@ static inline void physmem_note_write(struct physmem *m, gpa_t a)
 {
     u64 offset = physmem_offset(m, a);
     if (offset != UINT64_MAX)
-        m->written[offset >> PAGE_SHIFT] = m->epoch;
+        physmem_note_page(m, offset >> PAGE_SHIFT);
 }
 
 /* Copies between a buffer and guest RAM for loaders. False, with nothing copied, if any byte of the range is

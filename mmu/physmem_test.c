@@ -193,6 +193,40 @@ static void accesses_beyond_4_gib(void **state)
     machine_free(big);
 }
 
+/* The pages written since `interval`, in the order in which they are found: digits of their numbers. */
+static unsigned found_since(u64 interval)
+{
+    unsigned pages = 0;
+    for (u64 page = physmem_newest(&memory); page != physmem_pages(&memory) &&
+         physmem_written_since(&memory, page, interval); page = physmem_next_written(&memory, page))
+        pages = pages * 10 + (unsigned)page;
+    return pages;
+}
+
+static void written_pages_are_found_by_interval(void **state)
+{
+    (void)state;
+    create(2 * MIB);
+    assert_int_equal(found_since(1), 0);
+    physmem_note_page(&memory, 1);
+    physmem_note_page(&memory, 2);
+    physmem_note_page(&memory, 1); /* known already */
+    physmem_note_page(&memory, 3);
+    assert_int_equal(found_since(1), 321);
+    memory.interval++;
+    assert_int_equal(found_since(2), 0);
+    physmem_note_page(&memory, 2); /* from the middle, */
+    physmem_note_page(&memory, 4);
+    assert_int_equal(found_since(2), 42);
+    assert_int_equal(found_since(1), 4231);
+    memory.interval++;
+    physmem_note_page(&memory, 1); /* the end, */
+    physmem_note_page(&memory, 4); /* and the beginning of the list */
+    assert_int_equal(found_since(3), 41);
+    assert_int_equal(found_since(2), 412);
+    assert_int_equal(found_since(1), 4123);
+}
+
 static void refused_by_the_host(void **state)
 {
     (void)state;
@@ -212,6 +246,7 @@ int main(void)
         cmocka_unit_test_teardown(loads_copy_all_or_nothing, destroy),
         cmocka_unit_test_teardown(loads_kill_decoded_code, destroy),
         cmocka_unit_test(accesses_beyond_4_gib),
+        cmocka_unit_test_teardown(written_pages_are_found_by_interval, destroy),
         cmocka_unit_test(refused_by_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,9 +10,20 @@
 /* Pages that are looked for one by one; for more, everything goes. */
 enum { DROPPED_PAGES = 32 };
 
+static void forget_write_entries(struct tlb *t)
+{
+    struct tlb_entry *e = &t->entries[0][0];
+    if (++t->write_epoch <= PAGE_MASK)
+        return;
+    for (unsigned n = 0; n < TLB_RIGHTS * TLB_ENTRIES; n++)
+        e[n].write_tag = 0;
+    t->write_epoch = 1;
+}
+
 static void forget_entries(struct vcpu *v)
 {
     struct tlb *t = &v->tlb;
+    forget_write_entries(t);
     if (++t->epoch > PAGE_MASK) {
         memset(t->entries, 0, sizeof t->entries);
         memset(t->watched, 0, sizeof t->watched);
@@ -34,6 +45,13 @@ void tlb_forget(struct vcpu *v)
     forget_entries(v);
     for (unsigned n = 0; n < v->memtable_count; n++)
         memtable_flush(&v->memtables[n]);
+}
+
+void tlb_forget_writes(struct vcpu *v)
+{
+    forget_write_entries(&v->tlb);
+    for (unsigned n = 0; n < v->memtable_count; n++)
+        memtable_flush_writes(&v->memtables[n]);
 }
 
 void tlb_flush(struct vcpu *v)
@@ -82,7 +100,7 @@ static void drop_page(struct tlb *t, u64 linear, bool writes_only)
     for (unsigned rights = 0; rights < TLB_RIGHTS; rights++) {
         struct tlb_entry *e = tlb_slot(t->entries[rights], linear);
         u64 tag = linear | t->epoch;
-        if (e->write_tag == tag)
+        if (e->write_tag == (linear | t->write_epoch))
             e->write_tag = 0;
         if (!writes_only && (e->read_tag == tag || e->fetch_tag == tag))
             e->read_tag = e->fetch_tag = 0;

@@ -14,7 +14,8 @@ enum tlb_rights { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_USER_ALIGNED,
 
 enum { TLB_ENTRIES = 1024, TLB_WATCHED = 64 };
 
-/* A tag is the page's linear address with the epoch in its low 12 bits; no tag of an older epoch matches. */
+/* A tag is the page's linear address with an epoch in its low 12 bits, `write_epoch` for writes; no tag of an older
+ * epoch matches. */
 struct tlb_entry {
     u64 read_tag, write_tag, fetch_tag;
     u64 addend;  /* host address = linear address + addend; valid where a tag matches (RAM only) */
@@ -28,6 +29,7 @@ struct tlb_watched {
 
 struct tlb {
     u64 epoch;         /* 1..4095, in every valid tag */
+    u64 write_epoch;   /* 1..4095, in every valid write_tag: writes can be forgotten alone */
     u64 fetches;       /* bumped when a cached fetch translation may be stale */
     struct tlb_entry *current; /* entries[rights of data accesses now] */
     u8 rights;         /* enum tlb_rights of explicit data accesses now */

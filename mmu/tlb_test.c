@@ -173,6 +173,42 @@ static void armed_breakpoints_empty_all_tables(void **state)
     assert_int_equal(slot(0x30000, MEMTABLE_READ) | slot(0x30000, MEMTABLE_WRITE), 0);
 }
 
+/* An interval of write tracking costs what is written in it: what is read and executed stays known. */
+static void tracking_forgets_writes_alone(void **state)
+{
+    (void)state;
+    read_and_write(0x30000);
+    u64 read = slot(0x30000, MEMTABLE_READ), fetches = v->tlb.fetches, epoch = m->vm.memory.epoch;
+    u64 since = phys_track_writes(&m->vm), misses = m->vm.stats.tlb_misses;
+    assert_int_equal(slot(0x30000, MEMTABLE_READ), read);
+    assert_int_equal(slot(0x30000, MEMTABLE_WRITE), 0);
+    assert_int_equal(v->tlb.fetches, fetches);
+    assert_int_equal(m->vm.memory.epoch, epoch);
+    u32 value;
+    assert_true(mem_read32(v, 0x30000, &value));
+    assert_int_equal(m->vm.stats.tlb_misses, misses);
+    assert_false(physmem_written_since(&m->vm.memory, PAGE_A >> PAGE_SHIFT, since));
+    assert_true(mem_write32(v, 0x30000, value));
+    assert_int_equal(m->vm.stats.tlb_misses, misses + 1);
+    assert_true(physmem_written_since(&m->vm.memory, PAGE_A >> PAGE_SHIFT, since));
+    assert_int_equal(physmem_newest(&m->vm.memory), PAGE_A >> PAGE_SHIFT);
+}
+
+/* More intervals than a tag has numbers for: none is met again. */
+static void every_interval_sees_its_writes(void **state)
+{
+    (void)state;
+    read_and_write(0x30000);
+    for (unsigned n = 0; n < 2 * PAGE_SIZE + 3; n++) {
+        u64 since = phys_track_writes(&m->vm);
+        assert_false(physmem_written_since(&m->vm.memory, PAGE_A >> PAGE_SHIFT, since));
+        if (n % PAGE_SIZE && n != 2 * PAGE_SIZE + 2)
+            continue;
+        assert_true(mem_write32(v, 0x30000, n));
+        assert_true(physmem_written_since(&m->vm.memory, PAGE_A >> PAGE_SHIFT, since));
+    }
+}
+
 /* Memory that changes behind everybody's back: a flush is enough. */
 static void a_flush_forgets_the_guests_tables(void **state)
 {
@@ -192,11 +228,16 @@ static void a_full_log_empties_the_tables(void **state)
     struct memtable *t = v->memtable;
     for (u64 n = 0; n < MEMTABLE_LOG; n++)
         memtable_fill(t, n << PAGE_SHIFT, TLB_USER, MEMTABLE_READ, (const u8 *)0x1000);
-    assert_int_equal(t->used, MEMTABLE_LOG);
+    assert_int_equal(t->used[MEMTABLE_READ], MEMTABLE_LOG);
+    assert_true(memtable_full(t));
     assert_int_not_equal(t->slots[TLB_USER][MEMTABLE_READ][7], 0);
     memtable_fill(t, 0x123456789000, TLB_USER, MEMTABLE_WRITE, (const u8 *)0x1000);
-    assert_int_equal(t->used, 1);
+    assert_int_not_equal(t->slots[TLB_USER][MEMTABLE_READ][7], 0);
+    memtable_fill(t, 0x123456789000, TLB_USER, MEMTABLE_READ, (const u8 *)0x1000);
+    assert_int_equal(t->used[MEMTABLE_READ], 1);
+    assert_int_equal(t->used[MEMTABLE_WRITE], 0);
     assert_int_equal(t->slots[TLB_USER][MEMTABLE_READ][7], 0);
+    memtable_fill(t, 0x123456789000, TLB_USER, MEMTABLE_WRITE, (const u8 *)0x1000);
     memtable_drop(t, TLB_USER, 0x123456788000, 3, true);
     assert_int_equal(t->slots[TLB_USER][MEMTABLE_WRITE][0x123456789], 0);
     memtable_drop(t, TLB_USER, 0xfffffffffffff000, 512, false); /* to the end */
@@ -213,6 +254,8 @@ int main(void)
         ON_A_FRESH_MACHINE(code_is_not_written_directly),
         ON_A_FRESH_MACHINE(the_executing_page_counts_as_code),
         ON_A_FRESH_MACHINE(armed_breakpoints_empty_all_tables),
+        ON_A_FRESH_MACHINE(tracking_forgets_writes_alone),
+        ON_A_FRESH_MACHINE(every_interval_sees_its_writes),
         ON_A_FRESH_MACHINE(a_flush_forgets_the_guests_tables),
         ON_A_FRESH_MACHINE(a_full_log_empties_the_tables),
     };

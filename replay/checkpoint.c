@@ -255,11 +255,11 @@ static bool store_page(struct checkpoints *c, u64 page, const u8 *host)
 static bool store_written(struct checkpoints *c)
 {
     const struct physmem *m = &c->vm->memory;
-    for (u64 page = 0; page < physmem_pages(m); page++) {
-        const u8 *host;
-        if (!physmem_written_since(m, page, c->epoch) || !(host = physmem_pointer(m, physmem_page_address(m, page))))
-            continue;
-        if (!store_page(c, page, host))
+    u64 end = physmem_pages(m);
+    for (u64 page = physmem_newest(m); page != end && physmem_written_since(m, page, c->epoch);
+         page = physmem_next_written(m, page)) {
+        const u8 *host = physmem_pointer(m, physmem_page_address(m, page));
+        if (host && !store_page(c, page, host))
             return false;
     }
     return true;
@@ -309,23 +309,26 @@ static void load_page(struct checkpoints *c, u64 page, u32 reference)
         phys_write(c->vm, to, reference ? pool_page(c, reference) : zeros, PAGE_SIZE); /* engines forget what they knew */
 }
 
-/* The same leaf: only pages written since can differ. Who goes back to one place thousands of times a second waits for this. */
-static void load_leaf_written(struct checkpoints *c, u32 n, u32 leaf)
+/* What is written since the last checkpoint, or the last going to one. */
+static void load_written(struct checkpoints *c, const u32 *root)
 {
     const struct physmem *m = &c->vm->memory;
-    const u64 *written = m->written + (u64)n * LEAF_PAGES, pages = physmem_pages(m) - (u64)n * LEAF_PAGES, epoch = c->epoch;
-    for (unsigned i = 0; i < LEAF_PAGES && i < pages; i++)
-        if (__builtin_expect(written[i] >= epoch, 0))
-            load_page(c, (u64)n * LEAF_PAGES + i, leaf ? leaf_of(c, leaf)[i] : 0);
+    u64 end = physmem_pages(m), next;
+    for (u64 page = physmem_newest(m); page != end && physmem_written_since(m, page, c->epoch); page = next) {
+        next = physmem_next_written(m, page); /* loading it moves it to the list's head */
+        u32 leaf = root[page / LEAF_PAGES];
+        load_page(c, page, leaf ? leaf_of(c, leaf)[page % LEAF_PAGES] : 0);
+    }
 }
 
+/* What differs without having been written since. */
 static void load_leaf(struct checkpoints *c, u32 n, u32 old, u32 fresh)
 {
     const struct physmem *m = &c->vm->memory;
     for (unsigned i = 0; i < LEAF_PAGES; i++) {
         u64 page = (u64)n * LEAF_PAGES + i;
         u32 was = old ? leaf_of(c, old)[i] : 0, is = fresh ? leaf_of(c, fresh)[i] : 0;
-        if (was != is || (page < physmem_pages(m) && physmem_written_since(m, page, c->epoch)))
+        if (was != is && page < physmem_pages(m) && !physmem_written_since(m, page, c->epoch))
             load_page(c, page, is);
     }
 }
@@ -334,14 +337,12 @@ void checkpoints_restore(struct checkpoints *c, unsigned number, void *note, siz
 {
     invariant(number < c->count && bytes <= CHECKPOINT_NOTE_MAX);
     const struct checkpoint *k = at(c, number);
-    for (u32 n = 0; n < c->leaves; n++) {
-        u32 old = present(c)[n], fresh = root(c, c->order[number])[n];
-        if (old == fresh)
-            load_leaf_written(c, n, fresh);
-        else
-            load_leaf(c, n, old, fresh);
-    }
-    copy_root(c, present(c), root(c, c->order[number]));
+    const u32 *fresh = root(c, c->order[number]);
+    load_written(c, fresh);
+    for (u32 n = 0; n < c->leaves; n++)
+        if (present(c)[n] != fresh[n])
+            load_leaf(c, n, present(c)[n], fresh[n]);
+    copy_root(c, present(c), fresh);
     machine_state_load(c->vm, &k->state);
     c->epoch = phys_track_writes(c->vm);
     memcpy(note, k->note, bytes);

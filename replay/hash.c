@@ -172,9 +172,9 @@ static u64 whole_memory_hash(const struct physmem *m)
 /* Looks at the pages that may have been written since the last time. */
 static void renew_pages(struct physmem *m, struct page_hashes *p, u64 since)
 {
-    for (u64 page = 0; page < physmem_pages(m); page++) {
-        if (!physmem_written_since(m, page, since))
-            continue;
+    u64 end = physmem_pages(m);
+    for (u64 page = physmem_newest(m); page != end && physmem_written_since(m, page, since);
+         page = physmem_next_written(m, page)) {
         u64 now = page_hash(m, page << PAGE_SHIFT);
         p->sum += now - p->page[page];
         p->page[page] = now;

@@ -15,7 +15,7 @@ struct vm;
 struct page_hashes {
     u64 *page; /* of each RAM page when last looked at; NULL: none is remembered */
     u64 sum;   /* of them all */
-    u64 since; /* epoch (mmu/physmem.h) of the last look; 0: none yet */
+    u64 since; /* interval (mmu/physmem.h) of the last look; 0: none yet */
 };
 
 u64 state_hash(struct vm *vm);

@@ -52,7 +52,7 @@ static inline struct harness harness_create(void)
     h.vm->vcpu[0] = h.v;
     h.vm->vcpu_count = 1;
     h.v->vm = h.vm;
-    h.v->tlb.epoch = 1;
+    h.v->tlb.epoch = h.v->tlb.write_epoch = 1;
     h.v->tlb.current = h.v->tlb.entries[TLB_SUPERVISOR];
     h.v->cpu.rip = HARNESS_CODE;
     h.v->cpu.rflags = FLAG_FIXED;

@@ -94,7 +94,8 @@ INLINE u8 *host_run(struct vcpu *v, const struct insn *i, enum seg seg, enum gpr
         return NULL;
     const struct tlb_entry *e = tlb_slot(v->tlb.current, linear);
     u64 tag = access == ACCESS_READ ? e->read_tag : e->write_tag;
-    return tlb_hit(tag, linear, (unsigned)bytes, v->tlb.epoch) ? (u8 *)(linear + e->addend) : NULL;
+    u64 epoch = access == ACCESS_READ ? v->tlb.epoch : v->tlb.write_epoch;
+    return tlb_hit(tag, linear, (unsigned)bytes, epoch) ? (u8 *)(linear + e->addend) : NULL;
 }
 
 /* Accounts for `done` of `count` iterations. The last one of all is the run loop's to count. */

@@ -28,6 +28,7 @@ static struct {
     struct cpu known;     /* what the owner's state was when Bochs had the same */
     struct bochs_state state;
     u64 fetches;          /* the owner's tlb.fetches: another number means that translations are void */
+    u64 write_epoch;      /* the owner's tlb.write_epoch: the same for pointers given out for writing */
     u64 flushes;          /* how often Bochs' TLB was emptied by us */
     u64 *write_given;     /* per page of RAM: `flushes` + 1 when a pointer for writing was last given out */
     bool delivering;
@@ -220,9 +221,10 @@ static void enter(struct vcpu *v)
 {
     if (bochs.owner != v)
         attach(v);
-    if (bochs.fetches != v->tlb.fetches || !paging_same(&bochs.known, &v->cpu))
+    if (bochs.fetches != v->tlb.fetches || bochs.write_epoch != v->tlb.write_epoch || !paging_same(&bochs.known, &v->cpu))
         forget(BOCHS_TRANSLATIONS);
     bochs.fetches = v->tlb.fetches;
+    bochs.write_epoch = v->tlb.write_epoch;
     bool flags = bochs.known.aflags != v->cpu.aflags;
     bochs.known.aflags = v->cpu.aflags;
     if (!memcmp(&bochs.known, &v->cpu, sizeof v->cpu)) {
@@ -266,6 +268,7 @@ static void execute_delegated(struct vcpu *v)
     interp_step(v);
     fpu_park(v);
     bochs.fetches = v->tlb.fetches;
+    bochs.write_epoch = v->tlb.write_epoch;
     enter(v);
 }
 

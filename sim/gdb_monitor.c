@@ -181,7 +181,7 @@ static void show_tlb(struct gdb *g, const char *argument, FILE *to)
     unsigned lines = 0;
     for (unsigned n = 0; n < TLB_RIGHTS * TLB_ENTRIES && lines < TLB_LINES_MAX; n++) {
         const struct tlb_entry *e = &v->tlb.entries[n / TLB_ENTRIES][n % TLB_ENTRIES];
-        bool read = (e->read_tag & PAGE_MASK) == v->tlb.epoch, write = (e->write_tag & PAGE_MASK) == v->tlb.epoch;
+        bool read = (e->read_tag & PAGE_MASK) == v->tlb.epoch, write = (e->write_tag & PAGE_MASK) == v->tlb.write_epoch;
         bool fetch = (e->fetch_tag & PAGE_MASK) == v->tlb.epoch;
         u64 page = (read ? e->read_tag : e->fetch_tag) & ~(u64)PAGE_MASK;
         gpa_t where;

@@ -108,7 +108,7 @@ static void put_pages(struct sink *s, const struct physmem *m)
     static const u8 zeros[PAGE_SIZE];
     for (u64 page = 0; page < physmem_pages(m); page++) {
         const u8 *host = physmem_pointer(m, physmem_page_address(m, page));
-        if (!host || !m->written[page] || !memcmp(host, zeros, PAGE_SIZE))
+        if (!host || !m->written[page].interval || !memcmp(host, zeros, PAGE_SIZE))
             continue;
         put(s, &page, sizeof page);
         put(s, host, PAGE_SIZE);
