@@ -23,19 +23,19 @@ static u8 *writable(struct vcpu *v, enum tlb_rights rights, u64 linear, unsigned
 static u64 get64(const u8 *at)
 {
     u64 x;
-    memcpy(&x, at, sizeof x);
+    __builtin_memcpy(&x, at, sizeof x);
     return x;
 }
 static u32 get32(const u8 *at)
 {
     u32 x;
-    memcpy(&x, at, sizeof x);
+    __builtin_memcpy(&x, at, sizeof x);
     return x;
 }
 static u16 get16(const u8 *at)
 {
     u16 x;
-    memcpy(&x, at, sizeof x);
+    __builtin_memcpy(&x, at, sizeof x);
     return x;
 }
 
@@ -48,9 +48,9 @@ static void put(u8 *frame, unsigned index, bool wide, u64 value)
 {
     u32 low = (u32)value;
     if (wide)
-        memcpy(frame + index * 8u, &value, sizeof value);
+        __builtin_memcpy(frame + index * 8u, &value, sizeof value);
     else
-        memcpy(frame + index * 4u, &low, sizeof low);
+        __builtin_memcpy(frame + index * 4u, &low, sizeof low);
 }
 
 /* ---- Descriptors -------------------------------------------------------------------------------- */

@@ -197,7 +197,9 @@ void vm_attend_interrupts(struct vcpu *v)
 void vm_attend(struct vm *vm)
 {
     struct vcpu *v = vm->vcpu[0];
-    if (vm->request != REQUEST_NONE || clock_icount(&vm->clock, chipset_deadline(vm)) < v->stop_at || interrupt_waits(v))
+    bool due = vm->timers_touched && clock_icount(&vm->clock, chipset_deadline(vm)) < v->stop_at;
+    vm->timers_touched = false;
+    if (due || vm->request != REQUEST_NONE || interrupt_waits(v))
         vcpu_kick(v);
 }
 

@@ -59,6 +59,7 @@ struct vm {
     struct clock clock;
     struct chaos chaos;
     struct vm_config config;
+    bool timers_touched;         /* an access may have moved the time at which some device acts next */
     enum device_request request; /* raised during the current instruction */
     u32 exit_value;
     const struct tracer *tracer; /* core/trace.h; NULL: nobody asks */

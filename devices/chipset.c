@@ -139,7 +139,9 @@ u64 chipset_mmio_read(struct vm *vm, gpa_t address, unsigned size)
         return lapic_read(&cs->lapic, offset, size, vm_now(vm));
     switch (address.raw & ~(u64)PAGE_MASK) {
     case IOAPIC_BASE: return ioapic_read(&cs->ioapic, offset, size);
-    case HPET_BASE: return hpet_read(&cs->hpet, offset, size, vm_now(vm));
+    case HPET_BASE:
+        vm->timers_touched = true;
+        return hpet_read(&cs->hpet, offset, size, vm_now(vm));
     default: return all_ones(size);
     }
 }
@@ -159,6 +161,7 @@ void chipset_mmio_write(struct vm *vm, gpa_t address, u64 value, unsigned size)
     struct chipset *cs = &vm->chipset;
     unsigned offset = address.raw & PAGE_MASK;
     u64 page = address.raw & ~(u64)PAGE_MASK;
+    vm->timers_touched = true;
     if (is_lapic(vm, address))
         lapic_write(&cs->lapic, offset, value, size, vm_now(vm));
     else if (page == IOAPIC_BASE)

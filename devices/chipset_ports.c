@@ -27,9 +27,17 @@ static u32 read_pic(const struct port_access *a)
     a->cs->unsettled = 1; /* a poll acknowledges */
     return pic_read(&a->cs->pic, a->port);
 }
-static void write_pic(const struct port_access *a, u32 value) { pic_write(&a->cs->pic, a->port, (u8)value); }
+static void write_pic(const struct port_access *a, u32 value)
+{
+    a->cs->unsettled = 1; /* masks, and ends of interrupts */
+    pic_write(&a->cs->pic, a->port, (u8)value);
+}
 static u32 read_elcr(const struct port_access *a) { return pic_elcr_read(&a->cs->pic, a->port); }
-static void write_elcr(const struct port_access *a, u32 value) { pic_elcr_write(&a->cs->pic, a->port, (u8)value); }
+static void write_elcr(const struct port_access *a, u32 value)
+{
+    a->cs->unsettled = 1;
+    pic_elcr_write(&a->cs->pic, a->port, (u8)value);
+}
 static u32 read_pit(const struct port_access *a) { return pit_read(&a->cs->pit, a->offset, &a->env); }
 static void write_pit(const struct port_access *a, u32 value) { pit_write(&a->cs->pit, a->offset, (u8)value, &a->env); }
 static u32 read_speaker(const struct port_access *a) { return pit_speaker_read(&a->cs->pit, &a->env); }
@@ -73,6 +81,7 @@ static void write_pci(const struct port_access *a, u32 value)
     }
     pci_write(&a->cs->pci, a->offset, value, a->size);
     chipset_drive_lines(a->cs); /* a PIRQ may have moved */
+    a->cs->unsettled = 1;
 }
 
 /* System control port A: bit 1 A20, a latch only, for A20 is always on; bit 0 pulses the processor's INIT. */
@@ -172,10 +181,17 @@ static bool takes_whole(const struct place *p, unsigned size)
     return size == 1 || (r->wide && p->port + size - 1 <= r->last && (p->port & 3) + size <= 4);
 }
 
+/* Do devices behind this range act by themselves? */
+static bool has_timer(const struct port_range *r)
+{
+    return r->source != SOURCE_NONE && r->source != SOURCE_KEYBOARD && r->source != SOURCE_FERR;
+}
+
 static u32 read_place(struct vm *vm, const struct place *p, unsigned size)
 {
     struct wires w = {vm, (enum source)p->range->source};
     struct port_access a = {vm, &vm->chipset, p->port, p->offset, size, p->range->unit, chipset_env(&w)};
+    vm->timers_touched |= has_timer(p->range);
     return p->range->read(&a);
 }
 
@@ -183,6 +199,7 @@ static void write_place(struct vm *vm, const struct place *p, u32 value, unsigne
 {
     struct wires w = {vm, (enum source)p->range->source};
     struct port_access a = {vm, &vm->chipset, p->port, p->offset, size, p->range->unit, chipset_env(&w)};
+    vm->timers_touched |= has_timer(p->range);
     p->range->write(&a, value);
 }
 
@@ -234,5 +251,6 @@ static void write_ports(struct vm *vm, u16 port, u32 value, unsigned size)
 void chipset_io_write(struct vm *vm, u16 port, u32 value, unsigned size)
 {
     write_ports(vm, port, value, size);
-    chipset_settle(vm);
+    if (vm->chipset.unsettled)
+        chipset_settle(vm);
 }

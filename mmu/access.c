@@ -7,6 +7,7 @@
 #include "mmu/memtable.h"
 #include "mmu/shadow.h"
 #include "mmu/walk.h"
+#include "mmu/walk_memo.h"
 
 /* ---- Coherence ---------------------------------------------------------------------------------- */
 
@@ -366,6 +367,11 @@ static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_r
     }
     if (access == ACCESS_WRITE && translate_watched(v, linear, rights, physical))
         return true;
+    gpa_t page;
+    if (walk_recall(v, linear, access, rights, &page)) {
+        *physical = page.raw | (linear & PAGE_MASK);
+        return true;
+    }
     vm->stats.tlb_misses++;
     struct walk_result walk = walk_any_tables(v, linear, access, rights);
     if (!walk.ok) {
@@ -373,6 +379,8 @@ static bool translate(struct vcpu *v, u64 linear, enum access access, enum tlb_r
         return false;
     }
     tlb_fill(v, linear, &walk, access, rights);
+    if (physmem_offset(&vm->memory, walk.page) == UINT64_MAX)
+        walk_remember(v, linear, access, rights, walk.page);
     *physical = walk.page.raw | (linear & PAGE_MASK);
     return true;
 }

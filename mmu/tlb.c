@@ -56,6 +56,7 @@ void tlb_forget_writes(struct vcpu *v)
 
 void tlb_flush(struct vcpu *v)
 {
+    v->tlb.modes++;
     tlb_forget(v);
     if (v->vm->shadow)
         shadow_reset(v->vm);
@@ -64,6 +65,7 @@ void tlb_flush(struct vcpu *v)
 
 void tlb_invalidate(struct vcpu *v)
 {
+    v->tlb.modes++;
     if (!v->vm->shadow) {
         tlb_flush(v);
     } else if (shadow_select(v)) {

@@ -12,7 +12,17 @@
 
 enum tlb_rights { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_USER_ALIGNED, TLB_RIGHTS };
 
-enum { TLB_ENTRIES = 1024, TLB_WATCHED = 64 };
+enum { TLB_ENTRIES = 1024, TLB_WATCHED = 64, WALK_MEMOS = 16 };
+
+/* A walk that led outside RAM (mmu/walk_memo.h). */
+struct walk_memo {
+    u64 key;   /* page | access and rights */
+    u64 modes; /* tlb.modes; 0: empty */
+    u64 page;
+    u8 levels, entry_bytes;
+    const u8 *at[4]; /* the entries, in host memory, */
+    u64 entry[4];    /* and what they held */
+};
 
 /* A tag is the page's linear address with an epoch in its low 12 bits, `write_epoch` for writes; no tag of an older
  * epoch matches. */
@@ -30,12 +40,14 @@ struct tlb_watched {
 struct tlb {
     u64 epoch;         /* 1..4095, in every valid tag */
     u64 write_epoch;   /* 1..4095, in every valid write_tag: writes can be forgotten alone */
+    u64 modes;         /* counts loads of the registers that translation depends on, from 1 */
     u64 fetches;       /* bumped when a cached fetch translation may be stale */
     struct tlb_entry *current; /* entries[rights of data accesses now] */
     u8 rights;         /* enum tlb_rights of explicit data accesses now */
     u8 fetch_rights;   /* enum tlb_rights of instruction fetches now */
     struct tlb_entry entries[TLB_RIGHTS][TLB_ENTRIES];
     struct tlb_watched watched[TLB_RIGHTS][TLB_WATCHED];
+    struct walk_memo memo[WALK_MEMOS];
 };
 
 static inline struct tlb_entry *tlb_slot(struct tlb_entry *entries, u64 linear)

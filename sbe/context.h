@@ -15,6 +15,8 @@ enum { JUMP_CLASSES = 16 };
 /* Bits of a guest RIP that choose its slot; JUMP_BITS of them. */
 #define JUMP_MASK 0xf3fcull
 
+struct memtable;
+
 /* What translated code accesses memory through. */
 struct sbe_tables {
     u64 read, write;        /* mmu/memtable.h, with shift counts in their low bits */
@@ -30,6 +32,8 @@ struct sbe_context {
     u64 target;   /* guest RIP, if that is where indirect jumps enter */
     struct sbe_tables tables;    /* of the rights that data accesses have now */
     struct sbe_tables by_cpl[2]; /* of the supervisor and of the user in this address space (enum tlb_rights) */
+    const struct memtable *tables_from; /* what by_cpl[] was made of */
+    bool tables_wide;
     u64 fetches;                 /* tlb.fetches when translated code was entered, or changed its mode */
     u64 jump_mask;               /* JUMP_MASK */
     u64 page_mask, page_carry;   /* 0xfff and 0x1000 */

@@ -151,9 +151,13 @@ static struct sbe_tables tables_of(const struct vcpu *v, enum tlb_rights rights,
 static void tables_select(struct vcpu *v, bool wide)
 {
     struct sbe_context *x = &v->context;
-    x->tables = tables_of(v, (enum tlb_rights)v->tlb.rights, wide);
-    x->by_cpl[TLB_SUPERVISOR] = tables_of(v, TLB_SUPERVISOR, wide);
-    x->by_cpl[TLB_USER] = tables_of(v, TLB_USER, wide);
+    if (x->tables_from != v->memtable || x->tables_wide != wide) {
+        x->tables_from = v->memtable;
+        x->tables_wide = wide;
+        x->by_cpl[TLB_SUPERVISOR] = tables_of(v, TLB_SUPERVISOR, wide);
+        x->by_cpl[TLB_USER] = tables_of(v, TLB_USER, wide);
+    }
+    x->tables = v->tlb.rights <= TLB_USER ? x->by_cpl[v->tlb.rights] : tables_of(v, (enum tlb_rights)v->tlb.rights, wide);
 }
 
 /* SDM vol. 3, 8.1.3: code that was written through another address wants a serializing instruction before it runs. IRET
@@ -194,7 +198,7 @@ static void entry_prepare(struct vcpu *v, bool wide)
 static bool may_go_on(struct vcpu *v, bool wide)
 {
     struct sbe *s = v->sbe;
-    if (v->cpu.icount >= v->stop_at || v->stepping || (v->mode == CODE_64) != wide)
+    if (v->cpu.icount >= v->stop_at || (v->mode == CODE_64) != wide || (v->stepping && !interp_pass_rf(v)))
         return false;
     if (s->epoch != v->vm->memory.epoch) {
         codecache_jump_forget_all(v);
@@ -385,7 +389,7 @@ static void sbe_run(struct vcpu *v)
 {
     u32 found;
     while (v->cpu.icount < v->stop_at) {
-        if (__builtin_expect(v->stepping, 0)) {
+        if (__builtin_expect(v->stepping, 0) && !interp_pass_rf(v)) {
             if (!interp_attend(v))
                 break;
             continue;

@@ -460,6 +460,16 @@ static bool must_step(struct vcpu *v)
     return v->stepping && (!v->vm->stops || vcpu_guest_steps(&v->cpu));
 }
 
+bool interp_pass_rf(struct vcpu *v)
+{
+    struct cpu *c = &v->cpu;
+    if (!(c->rflags & FLAG_RF) || v->vm->stops || debug_data_armed(c))
+        return false;
+    c->rflags &= ~FLAG_RF;
+    v->stepping = vcpu_guest_steps(c);
+    return !v->stepping;
+}
+
 /* How many of `count` instructions from CS:RIP on come before the next one with a debugger's stop. */
 static unsigned count_before_stop(const struct vcpu *v, const struct insn *run, unsigned count)
 {

@@ -21,6 +21,10 @@ void interp_one(struct vcpu *v);
  * a run as far as the next stop. False, with nothing executed, where a stop ends the run. */
 bool interp_attend(struct vcpu *v);
 
+/* RF alone is no reason to step where no breakpoint is armed and nobody debugs: the next instruction, which must come now,
+ * clears it, and here that is done. True if it was the only reason, and vcpu.stepping is clear. */
+bool interp_pass_rf(struct vcpu *v);
+
 /* Executes a decoded and prepared instruction at CS:RIP, and delivers the fault if it raises one. */
 enum exec interp_insn(struct vcpu *v, const struct insn *i);
 

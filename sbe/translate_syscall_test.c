@@ -3,9 +3,15 @@
 #include "replay/hash.h"
 #include "sbe/machine_for_tests.h"
 
-enum { STAR_HIGH = 0x00230008, ROUNDS = 40000 };
+enum { STAR_HIGH = 0x00230008, INSTRUCTIONS = 40000, BEFORE_CHANGES = 20000 };
 
-/* Ring 0 gives R12 as flags, ring 3 changes it, and the handler now and then IA32_FMASK or STAR. */
+struct scenario {
+    enum machine_mode mode;
+    u64 sfmask;
+    bool quick; /* more than half of the calls are not the interpreter's */
+};
+
+/* Ring 0 gives R12 as flags, ring 3 changes it, and the handler at last IA32_FMASK and STAR. */
 __asm__(".pushsection .rodata\n.code64\n"
         "long_code: mov $0x7000 + (long_user - long_code), %ecx\n"
         "   mov %r12, %r11\n"
@@ -26,20 +32,12 @@ __asm__(".pushsection .rodata\n.code64\n"
         "   xor %r8, %r9\n"
         "   swapgs\n"
         "   inc %r14\n"
-        "   test $63, %r14b\n"
+        "   test $0x3ff, %r14d\n"
         "   jnz long_code\n"
-        "   mov $0xc0000084, %ecx\n" /* IA32_FMASK: DF and IF, all, or some of the arithmetic flags */
-        "   mov $0x600, %eax\n"
-        "   test $64, %r14b\n"
-        "   jz 1f\n"
-        "   mov $0x257fd5, %eax\n"
-        "1: test $128, %r14b\n"
-        "   jz 1f\n"
-        "   xor $1, %eax\n"
-        "1: xor %edx, %edx\n"
+        "   mov $0xc0000084, %ecx\n" /* IA32_FMASK */
+        "   mov %r14d, %eax\n"
+        "   xor %edx, %edx\n"
         "   wrmsr\n"
-        "   test $255, %r14b\n"
-        "   jnz long_code\n"
         "   mov $0xc0000081, %ecx\n" /* STAR */
         "   xor %eax, %eax\n"
         "   lea 0x230008(%r14), %edx\n"
@@ -77,21 +75,21 @@ __asm__(".pushsection .rodata\n.code32\n"
         "short_end:\n.code64\n.popsection");
 extern const u8 short_code[], short_handler[], short_end[];
 
-static u64 hash_of(const struct engine *engine, enum machine_mode mode, u64 instructions, u64 *callouts)
+static u64 hash_of(const struct engine *engine, const struct scenario *s, u64 instructions, u64 *callouts)
 {
     struct vm *vm = NULL;
     struct vm_config config = {.ram_bytes = MACHINE_RAM, .model = cpu_model_find("max"), .engine = engine};
     assert_int_equal(vm_create(&vm, &config), STATUS_OK);
-    struct vcpu *v = machine_enter(vm, mode, 0);
+    struct vcpu *v = machine_enter(vm, s->mode, 0);
     struct cpu *c = &v->cpu;
     c->star = (u64)STAR_HIGH << 32;
-    c->sfmask = 0x600;
+    c->sfmask = s->sfmask;
     c->lstar = MACHINE_CODE + (u64)(long_handler - long_code);
     c->sysenter_cs = 8;
     c->sysenter_esp = MACHINE_STACK;
     c->sysenter_eip = MACHINE_CODE + (u64)(short_handler - short_code);
     c->kernel_gs_base = 0x123456789000;
-    if (mode == LONG)
+    if (s->mode == LONG)
         machine_poke(vm, MACHINE_CODE, long_code, (unsigned)(long_end - long_code));
     else
         machine_poke(vm, MACHINE_CODE, short_code, (unsigned)(short_end - short_code));
@@ -102,35 +100,51 @@ static u64 hash_of(const struct engine *engine, enum machine_mode mode, u64 inst
     return hash;
 }
 
-static void same_in_translated_code(enum machine_mode mode)
+static void same_in_translated_code(const struct scenario *s)
 {
     static const struct engine *const engines[] = {&engine_sbe, &engine_sbe_window};
     u64 callouts;
-    for (u64 instructions = 1; instructions < ROUNDS; instructions += instructions < 50 ? 1 : 9973) {
-        u64 hash = hash_of(&engine_interp, mode, instructions, &callouts);
+    for (u64 instructions = 1; instructions < INSTRUCTIONS; instructions += instructions < 30 ? 1 : 13001) {
+        u64 hash = hash_of(&engine_interp, s, instructions, &callouts);
         for (unsigned n = 0; n < ARRAY_LEN(engines); n++)
-            assert_int_equal(hash_of(engines[n], mode, instructions, &callouts), hash);
+            assert_int_equal(hash_of(engines[n], s, instructions, &callouts), hash);
     }
-    if (mode == LONG) /* more than half of the calls are not the interpreter's */
-        assert_in_range(callouts, 1, ROUNDS / 16);
+    if (s->mode != LONG)
+        return;
+    hash_of(&engine_sbe, s, BEFORE_CHANGES, &callouts);
+    assert_int_equal(callouts < BEFORE_CHANGES / 16, s->quick);
 }
 
 static void sixty_four_bits(void **state)
 {
     (void)state;
-    same_in_translated_code(LONG);
+    same_in_translated_code(&(struct scenario){LONG, 0x600, true});
+}
+
+static void all_arithmetic_flags_masked(void **state)
+{
+    (void)state;
+    same_in_translated_code(&(struct scenario){LONG, 0x257fd5, true});
+}
+
+static void some_arithmetic_flags_masked(void **state)
+{
+    (void)state;
+    same_in_translated_code(&(struct scenario){LONG, 0x601, false});
 }
 
 static void thirty_two_bits(void **state)
 {
     (void)state;
-    same_in_translated_code(PROTECTED);
+    same_in_translated_code(&(struct scenario){.mode = PROTECTED});
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sixty_four_bits),
+        cmocka_unit_test(all_arithmetic_flags_masked),
+        cmocka_unit_test(some_arithmetic_flags_masked),
         cmocka_unit_test(thirty_two_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
