@@ -1,54 +1,9 @@
 /* What the translator once got wrong, each against the interpreter on the same code. */
 #include "mmu/window.h"
-#include "replay/hash.h"
 #include "sbe/codecache.h"
-#include "sbe/machine_for_tests.h"
+#include "sbe/engines_for_tests.h"
 
 enum { OTHER_PAGE = 0xc000 };
-
-static struct vm *create(const struct engine *engine)
-{
-    struct vm *vm = NULL;
-    struct vm_config config = {.ram_bytes = MACHINE_RAM, .model = cpu_model_find("max"), .engine = engine};
-    assert_int_equal(vm_create(&vm, &config), STATUS_OK);
-    return vm;
-}
-
-static void prepare(struct vm *vm, enum machine_mode mode, const u8 *code, unsigned bytes)
-{
-    struct vcpu *v = machine_enter(vm, mode, 0);
-    for (unsigned n = 0; n < GPR_COUNT; n++)
-        if (n != RSP)
-            v->cpu.gpr[n] = 0x1122334455667788ull * (n + 1) >> (mode == LONG ? 0 : 33);
-    machine_poke(vm, MACHINE_CODE, code, bytes);
-}
-
-static void run(struct vm *vm, u64 instructions)
-{
-    u64 until = vm->vcpu[0]->cpu.icount + instructions;
-    assert_int_equal(vm_run(vm, until), VM_STOP_ICOUNT);
-}
-
-/* The code, which jumps back to its start, runs for so many instructions on the engines and ends in one state. */
-static void both(enum machine_mode mode, const u8 *code, unsigned bytes, u64 instructions)
-{
-    static const struct engine *const engines[] = {&engine_interp, &engine_sbe, &engine_sbe_window};
-    u64 hash[ARRAY_LEN(engines)], translated = 0;
-    for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {
-        struct vm *vm = create(engines[n]);
-        prepare(vm, mode, code, bytes);
-        run(vm, instructions);
-        hash[n] = state_hash(vm);
-        translated = vm->stats.translations;
-        vm_destroy(vm);
-    }
-    assert_int_equal(hash[0], hash[1]);
-    assert_int_equal(hash[0], hash[2]);
-    assert_true(translated > 0);
-}
-
-#define BOTH(mode, instructions, ...) \
-    both(mode, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), instructions)
 
 /* BSWAP's register is part of its opcode: of a register that lives in the vCPU, the host's differs from the guest's. */
 static void registers_in_opcodes(void **state)

@@ -184,7 +184,7 @@ static bool emit_soft_immediate(struct translation *t, const struct isa_row *row
 {
     unsigned bytes = immediate_bytes(row, i);
     const struct block *b = &t->s->blocks[t->block];
-    u64 offset = b->offset + (t->rip - b->rip) + i->length - bytes;
+    u64 offset = block_offset(b, t->rip) + i->length - bytes;
     struct emitter *e = &t->e;
     struct host_rm from = rm_memory(HOST_ADDEND, 0);
     if (!bytes || t->rest != UINT64_MAX || !codecache_soft(t->s, t->block, offset, bytes))

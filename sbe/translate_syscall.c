@@ -208,7 +208,7 @@ static void emit_sysret_check(struct translation *t)
     emit_pext(e, HOST_ADDEND, HOST_ADDRESS, IN_VCPU(interrupt_if));
     emit_site_unless_zero(t);
     emit_move(e, HOST_ADDRESS, host_of(true, RCX));
-    emit_canonical_check(t);
+    emit_target_check(t);
 }
 
 /* `operation` of group 1 on a register and a constant: writes flags. */
