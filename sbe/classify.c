@@ -173,9 +173,9 @@ static bool high_bytes_translated(const struct translation *t, const struct isa_
 static enum treatment classify_data(const struct translation *t, const struct isa_row *row, const struct insn *i)
 {
     static const char *const nothing[] = {"nop", "prefetch", "prefetchw", "pause", "lfence", "mfence", "sfence", NULL};
-    static const char *const called[] = {"cmpxchg8b", NULL};
     const struct cpu_model *model = t->v->vm->config.model;
-    if (row->map > MAP_0F3A || named_one_of(row, called))
+    bool pair = row_named(row, "cmpxchg8b") && i->opsize == 8 && !model_has(model, FEAT_CX16);
+    if (row->map > MAP_0F3A || pair)
         return DO_CALLOUT;
     if (row_named(row, "cld") || row_named(row, "std")) /* DF is in the key */
         return row_named(row, "std") == ((t->key & KEY_DOWN) != 0) ? DO_NOTHING : DO_CALLOUT_END;
@@ -261,8 +261,8 @@ static enum treatment classify_system(const struct translation *t, const struct 
     bool time = (t->key & KEY_TSC) && ((t->key & KEY_SYSTEM) || !(t->key & KEY_TSD));
     if ((row_named(row, "rdtsc") || row_named(row, "rdtscp")) && time)
         return DO_TIME;
-    if (row_named(row, "cli") && (t->key & KEY_SYSTEM))
-        return DO_CLI;
+    if ((row_named(row, "cli") || row_named(row, "sti")) && (t->key & KEY_SYSTEM))
+        return row_named(row, "cli") ? DO_CLI : DO_STI;
     if (row_named(row, "pushf") && stack_translated(t, i) && !(t->key & KEY_V86))
         return DO_PUSHF;
     if (row_segment(row, i) != SEG_COUNT)

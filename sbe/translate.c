@@ -154,6 +154,13 @@ static void emit_exit(struct translation *t, u32 value, const u8 *stub)
 
 void emit_site(struct translation *t) { emit_exit(t, current_site(t), t->s->site_exit[t->wide]); }
 
+void emit_site_unless_zero(struct translation *t)
+{
+    u8 *zero = emit_jrcxz(&t->e);
+    emit_site(t);
+    emit_patch_short(zero, t->e.at);
+}
+
 enum { FIXUP_BYTES = 10, JUMP_SHORT_BYTES = 2 };
 
 /* Would all fixups reach their code if it were written `more` bytes from here? */
@@ -228,6 +235,7 @@ static void emit_insn(struct translation *t)
     case DO_LOAD_SELECTOR: emit_selector(t, i, treatment); break;
     case DO_TIME: emit_time(t, &isa_rows[i->row]); break;
     case DO_CLI: emit_cli(t); break;
+    case DO_STI: emit_sti(t); break;
     case DO_SWAPGS: emit_swapgs(t); break;
     case DO_PUSHF: emit_pushf(t); break;
     case DO_PUSH_MEMORY:

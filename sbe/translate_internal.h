@@ -17,6 +17,7 @@ enum treatment {
     DO_LOAD_SELECTOR,  /* MOV to one, where that is simple: KEY_REAL */
     DO_TIME,        /* RDTSC, RDTSCP */
     DO_CLI,
+    DO_STI,
     DO_SWAPGS,
     DO_PUSHF,
     DO_PUSH,
@@ -112,6 +113,7 @@ static inline struct host_rm guest_slot(unsigned reg)
     return rm_memory(RSP, (s32)(offsetof(struct vcpu, cpu.gpr) + reg * sizeof(u64)));
 }
 
+#define IN_VCPU(field) rm_memory(RSP, (s32)offsetof(struct vcpu, field))
 /* A field of the context that translated code shares with us. */
 #define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
 
@@ -153,6 +155,8 @@ u32 current_site(struct translation *t);
 void emit_site_if_zero(struct translation *t);
 /* Leaves to the current site. */
 void emit_site(struct translation *t);
+/* Leaves to the current site unless RCX is 0. */
+void emit_site_unless_zero(struct translation *t);
 
 /* Writes out what the jumps to sites so far go to, and jumps over it: they do not reach far. */
 void emit_fixups_inline(struct translation *t);
@@ -208,6 +212,7 @@ void emit_load_real(struct translation *t, enum seg seg, unsigned selector);
 void emit_string(struct translation *t, const struct insn *i);
 void emit_time(struct translation *t, const struct isa_row *row);
 void emit_cli(struct translation *t);
+void emit_sti(struct translation *t);
 void emit_pushf(struct translation *t);
 void emit_swapgs(struct translation *t);
 /* RCX &= the mask in memory, without flags. */

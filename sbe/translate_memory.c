@@ -147,6 +147,8 @@ static unsigned operand_bytes(const struct insn *i)
     const struct isa_row *row = &isa_rows[i->row];
     unsigned operand = operand_rm(row);
     unsigned size = operand < ISA_OPERANDS ? isa_operands[row->operands[operand]].size : OPZ_V;
+    if (size == OPZ_A)
+        return 2u * i->opsize;
     return size < ARRAY_LEN(bytes) && bytes[size] ? bytes[size] : i->opsize;
 }
 

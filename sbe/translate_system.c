@@ -2,7 +2,6 @@
  * What they depend on beside registers is in the key of the block. */
 #include "sbe/translate_internal.h"
 
-
 static unsigned word_rex(unsigned bytes) { return bytes == 8 ? REX_W : REX_NONE; }
 
 /* ---- Time ----------------------------------------------------------------------------------------- */
@@ -37,6 +36,24 @@ void emit_cli(struct translation *t)
     struct emitter *e = &t->e;
     emit_load_32(e, HOST_ADDEND, IN_CPU(rflags));
     emit_and(e, IN_CONTEXT(without_if));
+    emit_store_32(e, HOST_ADDEND, IN_CPU(rflags));
+}
+
+/* The instruction behind STI still runs without interrupts. While none waits, that makes no difference: a block runs to its end
+ * before the next one can arrive. But at its end, somebody may look. */
+void emit_sti(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    if (t->at + 1 == t->count) {
+        emit_site(t);
+        t->ended = true;
+        return;
+    }
+    emit_load(e, HOST_ADDEND, IN_VCPU(interrupt_if));
+    emit_site_unless_zero(t);
+    emit_load_32(e, HOST_ADDEND, IN_CPU(rflags));
+    emit_and(e, IN_CONTEXT(without_if));
+    emit_lea(e, false, HOST_ADDEND, rm_memory(HOST_ADDEND, FLAG_IF));
     emit_store_32(e, HOST_ADDEND, IN_CPU(rflags));
 }
 
