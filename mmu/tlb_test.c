@@ -222,6 +222,24 @@ static void a_flush_forgets_the_guests_tables(void **state)
     assert_int_equal(value, 0xbbbb);
 }
 
+/* A page that only the TLB remembers would never come back to the tables. */
+static void a_full_log_empties_the_tlb_as_well(void **state)
+{
+    (void)state;
+    struct memtable *t = v->memtable;
+    read_and_write(0x30000);
+    assert_int_not_equal(slot(0x30000, MEMTABLE_WRITE), 0);
+    for (u64 n = 0; !memtable_full(t); n++)
+        memtable_fill(t, n << PAGE_SHIFT, TLB_USER, MEMTABLE_READ, (const u8 *)0x1000);
+    read_and_write(0x31000);
+    assert_true(t->used <= 2 * MEMTABLE_KINDS);
+    assert_int_not_equal(slot(0x31000, MEMTABLE_WRITE), 0);
+    assert_int_equal(slot(0x30000, MEMTABLE_READ) | slot(0x30000, MEMTABLE_WRITE), 0);
+    read_and_write(0x30000);
+    assert_int_not_equal(slot(0x30000, MEMTABLE_READ), 0);
+    assert_int_not_equal(slot(0x30000, MEMTABLE_WRITE), 0);
+}
+
 static void a_full_log_empties_the_tables(void **state)
 {
     (void)state;
@@ -258,6 +276,7 @@ int main(void)
         ON_A_FRESH_MACHINE(every_interval_sees_its_writes),
         ON_A_FRESH_MACHINE(a_flush_forgets_the_guests_tables),
         ON_A_FRESH_MACHINE(a_full_log_empties_the_tables),
+        ON_A_FRESH_MACHINE(a_full_log_empties_the_tlb_as_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,20 @@ bool row_named(const struct isa_row *row, const char *mnemonic)
     return *name == *mnemonic;
 }
 
+/* The segment register that MOV, PUSH or POP names; SEG_COUNT: none. */
+enum seg row_segment(const struct isa_row *row, const struct insn *i)
+{
+    static const struct {
+        u8 operand, seg;
+    } fixed[] = {{OPD_ES, SEG_ES}, {OPD_CS, SEG_CS}, {OPD_SS, SEG_SS}, {OPD_DS, SEG_DS}, {OPD_FS, SEG_FS}, {OPD_GS, SEG_GS}};
+    if (row_has_operand(row, OPD_Sw))
+        return (enum seg)(i->reg & 7);
+    for (unsigned n = 0; n < ARRAY_LEN(fixed); n++)
+        if (row->operands[0] == fixed[n].operand)
+            return (enum seg)fixed[n].seg;
+    return SEG_COUNT;
+}
+
 static bool named_one_of(const struct isa_row *row, const char *const *names)
 {
     for (; *names; names++)
@@ -80,6 +94,8 @@ static enum treatment classify_branch(const struct isa_row *row)
     bool relative = isa_operands[row->operands[0]].kind == OPK_REL;
     if (row_named(row, "j"))
         return DO_JUMP_IF;
+    if (row_named(row, "jcxz") || row_named(row, "loop") || row_named(row, "loope") || row_named(row, "loopne"))
+        return DO_LOOP;
     if (row_named(row, "jmp"))
         return relative ? DO_JUMP : DO_JUMP_INDIRECT;
     if (row_named(row, "call"))
@@ -88,19 +104,37 @@ static enum treatment classify_branch(const struct isa_row *row)
 }
 
 /* Only segments without surprises are translated: see block_key(). */
-static bool segment_translated(const struct translation *t, const struct insn *i)
+enum segment_kind segment_kind(const struct translation *t, unsigned seg)
 {
-    return t->wide || (t->key & (KEY_FLAT(i->seg) | (i->seg >= SEG_FS ? KEY_BASED(i->seg) : 0)));
+    if (t->wide)
+        return seg >= SEG_FS ? SEGMENT_BASED : SEGMENT_FLAT;
+    if (t->key & KEY_FLAT(seg))
+        return SEGMENT_FLAT;
+    if (t->key & KEY_BASED(seg))
+        return SEGMENT_BASED;
+    return t->key & KEY_LOW(seg) ? SEGMENT_LOW : SEGMENT_NONE;
+}
+
+static bool is_code16(const struct translation *t) { return t->key & KEY_CODE16; }
+
+/* The operand size that branches and the stack have: in 16-bit code also the other one. */
+static bool size_natural(const struct translation *t, const struct insn *i)
+{
+    return t->wide ? i->opsize == 8 : i->opsize == 4 || (is_code16(t) && i->opsize == 2);
 }
 
 static bool stack_translated(const struct translation *t, const struct insn *i)
 {
-    return t->wide ? i->opsize == 8 : i->opsize == 4 && (t->key & KEY_FLAT(SEG_SS));
+    return size_natural(t, i) && segment_kind(t, SEG_SS) != SEGMENT_NONE;
 }
 
+/* In real mode, CS can be written. */
 static bool memory_translated(const struct translation *t, const struct insn *i)
 {
-    return i->addrsize != 2 && segment_translated(t, i);
+    bool reads_only = !t->wide && i->seg == SEG_CS && !(t->key & (KEY_REAL | KEY_FLAT(SEG_CS)));
+    if ((i->addrsize == 2 && !is_code16(t)) || (reads_only && row_writes_rm(&isa_rows[i->row])))
+        return false;
+    return segment_kind(t, i->seg) != SEGMENT_NONE;
 }
 
 static enum treatment classify_stack(const struct translation *t, const struct isa_row *row, const struct insn *i)
@@ -113,6 +147,8 @@ static enum treatment classify_stack(const struct translation *t, const struct i
         return DO_PUSH;
     if (row_named(row, "pop"))
         return i->rm == RSP ? DO_CALLOUT : DO_POP;
+    if (row_named(row, "pusha") || row_named(row, "popa"))
+        return row_named(row, "pusha") ? DO_PUSH_ALL : DO_POP_ALL;
     return row_named(row, "leave") ? DO_LEAVE : DO_CALLOUT;
 }
 
@@ -137,9 +173,9 @@ static bool high_bytes_translated(const struct translation *t, const struct isa_
 static enum treatment classify_data(const struct translation *t, const struct isa_row *row, const struct insn *i)
 {
     static const char *const nothing[] = {"nop", "prefetch", "prefetchw", "pause", "lfence", "mfence", "sfence", NULL};
-    static const char *const called[] = {"cmpxchg8b", NULL};
     const struct cpu_model *model = t->v->vm->config.model;
-    if (row->map > MAP_0F3A || named_one_of(row, called))
+    bool pair = row_named(row, "cmpxchg8b") && i->opsize == 8 && !model_has(model, FEAT_CX16);
+    if (row->map > MAP_0F3A || pair)
         return DO_CALLOUT;
     if (row_named(row, "cld") || row_named(row, "std")) /* DF is in the key */
         return row_named(row, "std") == ((t->key & KEY_DOWN) != 0) ? DO_NOTHING : DO_CALLOUT_END;
@@ -154,7 +190,7 @@ static enum treatment classify_data(const struct translation *t, const struct is
     if (row->map == MAP_1B && row->opcode == 0x90 && i->rm == RAX)
         return DO_NOTHING; /* XCHG rAX, rAX does not even clear the upper half */
     if (row_named(row, "lea"))
-        return i->addrsize == 2 ? DO_CALLOUT : DO_LEA;
+        return i->addrsize == 2 && !is_code16(t) ? DO_CALLOUT : DO_LEA;
     if ((i->prefixes & INSN_MEM) && !memory_translated(t, i))
         return DO_CALLOUT;
     if (!high_bytes_translated(t, row, i))
@@ -172,7 +208,9 @@ static enum treatment classify_x87(const struct translation *t, const struct ins
     insn_handler handler = interp_handlers[i->row][2];
     if (!(t->key & KEY_X87) || (handler != op_x87 && handler != op_x87_store && handler != op_x87_flags))
         return DO_CALLOUT;
-    bool flat = t->wide ? i->seg < SEG_FS : (t->key & KEY_FLAT(i->seg)) != 0;
+    if (is_code16(t)) /* it would remember other things */
+        return DO_CALLOUT;
+    bool flat = segment_kind(t, i->seg) == SEGMENT_FLAT;
     return (i->prefixes & INSN_MEM) && !(memory_translated(t, i) && flat) ? DO_CALLOUT : DO_PLAIN;
 }
 
@@ -190,13 +228,31 @@ static enum treatment classify_fpu(const struct translation *t, const struct isa
     return (i->prefixes & INSN_MEM) && !memory_translated(t, i) ? DO_CALLOUT : DO_PLAIN;
 }
 
-/* One element upwards, where addresses are as wide as code; the destination's segment is always ES. */
+/* One element, where addresses are as wide as code; the destination's segment is always ES. */
 static enum treatment classify_string(const struct translation *t, const struct isa_row *row, const struct insn *i)
 {
     static const char *const named[] = {"lods", "stos", "scas", "movs", "cmps", NULL};
-    bool flat = t->wide ? i->seg < SEG_FS : (t->key & KEY_FLAT(i->seg)) && (t->key & KEY_FLAT(SEG_ES));
-    bool once = !(i->prefixes & (INSN_REP | INSN_REPNE)) && !(t->key & KEY_DOWN);
-    return flat && once && i->addrsize == (t->wide ? 8 : 4) && named_one_of(row, named) ? DO_STRING : DO_CALLOUT;
+    enum segment_kind worst = is_code16(t) ? SEGMENT_LOW : SEGMENT_FLAT, from = segment_kind(t, i->seg);
+    enum segment_kind to = t->wide ? SEGMENT_FLAT : segment_kind(t, SEG_ES);
+    bool known = from != SEGMENT_NONE && from <= worst && to != SEGMENT_NONE && to <= worst;
+    bool once = !(i->prefixes & (INSN_REP | INSN_REPNE)), natural = i->addrsize == (t->wide ? 8 : is_code16(t) ? 2 : 4);
+    return known && once && natural && named_one_of(row, named) ? DO_STRING : DO_CALLOUT;
+}
+
+/* MOV, PUSH and POP of segment registers. */
+static enum treatment classify_selector(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    bool memory = (i->prefixes & INSN_MEM) && !memory_translated(t, i);
+    if (row_named(row, "push"))
+        return stack_translated(t, i) ? DO_PUSH_SELECTOR : DO_CALLOUT;
+    if (row_named(row, "mov") && row->operands[1] == OPD_Sw)
+        return memory ? DO_CALLOUT : DO_STORE_SELECTOR;
+    enum seg seg = row_segment(row, i);
+    if (!(t->key & KEY_REAL) || seg == SEG_SS || !(t->key & KEY_LOW(seg)))
+        return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
+    if (row_named(row, "pop"))
+        return stack_translated(t, i) ? DO_POP_SELECTOR : DO_CALLOUT;
+    return memory ? DO_CALLOUT : DO_LOAD_SELECTOR;
 }
 
 /* Sensitive instructions with sequences of their own, where the key says that they are allowed. */
@@ -205,10 +261,12 @@ static enum treatment classify_system(const struct translation *t, const struct 
     bool time = (t->key & KEY_TSC) && ((t->key & KEY_SYSTEM) || !(t->key & KEY_TSD));
     if ((row_named(row, "rdtsc") || row_named(row, "rdtscp")) && time)
         return DO_TIME;
-    if (row_named(row, "cli") && (t->key & KEY_SYSTEM))
-        return DO_CLI;
-    if (row_named(row, "pushf") && stack_translated(t, i))
+    if ((row_named(row, "cli") || row_named(row, "sti")) && (t->key & KEY_SYSTEM))
+        return row_named(row, "cli") ? DO_CLI : DO_STI;
+    if (row_named(row, "pushf") && stack_translated(t, i) && !(t->key & KEY_V86))
         return DO_PUSHF;
+    if (row_segment(row, i) != SEG_COUNT)
+        return classify_selector(t, row, i);
     return ends_block(row) ? DO_CALLOUT_END : DO_CALLOUT;
 }
 
@@ -223,11 +281,23 @@ static enum treatment classify_call(const struct translation *t, const struct is
             return DO_SYSCALL;
         return row_named(row, "sysret") && system && i->opsize == 8 ? DO_SYSRET : DO_CALLOUT;
     }
-    if ((t->key & (KEY_REAL | KEY_COMPATIBLE)) || down)
+    if ((t->key & (KEY_REAL | KEY_COMPATIBLE)) || is_code16(t) || down)
         return DO_CALLOUT;
     if (row_named(row, "sysenter") && user)
         return DO_SYSENTER;
     return row_named(row, "sysexit") && system ? DO_SYSEXIT : DO_CALLOUT;
+}
+
+static enum treatment classify_near(const struct translation *t, const struct isa_row *row, const struct insn *i)
+{
+    enum treatment treatment = classify_branch(row);
+    bool relative = isa_operands[row->operands[0]].kind == OPK_REL;
+    bool memory = (i->prefixes & INSN_MEM) && !memory_translated(t, i);
+    bool stack = treatment == DO_CALL || treatment == DO_RETURN || treatment == DO_CALL_INDIRECT;
+    bool beyond = relative && (t->key & KEY_SHORT) && branch_target(t, i) > 0xffff;
+    if (!size_natural(t, i) || memory || beyond || (stack && !stack_translated(t, i)))
+        return DO_CALLOUT_END;
+    return treatment;
 }
 
 enum treatment classify(const struct translation *t, const struct insn *i)
@@ -244,13 +314,7 @@ enum treatment classify(const struct translation *t, const struct insn *i)
     case CLS_MEMORY: return classify_data(t, row, i);
     case CLS_FPU: return classify_fpu(t, row, i);
     case CLS_STACK: return classify_stack(t, row, i);
-    case CLS_BRANCH: {
-        enum treatment treatment = classify_branch(row);
-        bool natural = i->opsize == (t->wide ? 8 : 4);
-        bool memory = (i->prefixes & INSN_MEM) && !memory_translated(t, i);
-        bool stack = treatment == DO_CALL || treatment == DO_RETURN || treatment == DO_CALL_INDIRECT;
-        return !natural || memory || (stack && !stack_translated(t, i)) ? DO_CALLOUT_END : treatment;
-    }
+    case CLS_BRANCH: return classify_near(t, row, i);
     case CLS_STRING: return classify_string(t, row, i);
     default: return classify_system(t, row, i);
     }

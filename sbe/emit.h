@@ -110,6 +110,24 @@ static inline void emit_store(struct emitter *e, unsigned reg, struct host_rm rm
 static inline void emit_store_32(struct emitter *e, unsigned reg, struct host_rm rm) { emit_op(e, 0, 0x89, reg, rm); }
 static inline void emit_move(struct emitter *e, unsigned to, unsigned from) { emit_load(e, to, rm_register(from)); }
 static inline void emit_move_32(struct emitter *e, unsigned to, unsigned from) { emit_load_32(e, to, rm_register(from)); }
+/* The low 16 bits; the others stay, or become 0. */
+static inline void emit_move_16(struct emitter *e, unsigned to, unsigned from)
+{
+    emit8(e, 0x66);
+    emit_op(e, 0, 0x8b, to, rm_register(from));
+}
+static inline void emit_load_16_zero(struct emitter *e, unsigned reg, struct host_rm rm)
+{
+    emit_rex(e, 0, reg, &rm);
+    emit8(e, 0x0f); /* movzx */
+    emit8(e, 0xb7);
+    emit_modrm(e, reg, &rm);
+}
+static inline void emit_store_16(struct emitter *e, unsigned reg, struct host_rm rm)
+{
+    emit8(e, 0x66);
+    emit_op(e, 0, 0x89, reg, rm);
+}
 static inline void emit_lea(struct emitter *e, bool wide, unsigned reg, struct host_rm rm)
 {
     emit_op(e, wide ? REX_W : 0, 0x8d, reg, rm);
@@ -198,6 +216,12 @@ static inline u8 *emit_jrcxz(struct emitter *e)
 static inline u8 *emit_jump_short(struct emitter *e)
 {
     emit8(e, 0xeb);
+    emit8(e, 0);
+    return e->at - 1;
+}
+static inline u8 *emit_jump_if_short(struct emitter *e, unsigned condition)
+{
+    emit8(e, 0x70 | (condition & 15));
     emit8(e, 0);
     return e->at - 1;
 }

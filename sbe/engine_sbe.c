@@ -1,7 +1,7 @@
 /* The engine that executes translated code: its run loop, and what translated code calls.
  *
- * The interpreter executes what is not translated: single-stepping, code that crosses pages or lies outside RAM, 16-bit
- * code, and the few instructions that are left when a block does not fit before `stop_at` any more. */
+ * The interpreter executes what is not translated: single-stepping, code that lies outside RAM, and the few instructions
+ * that are left when a block does not fit before `stop_at` any more. */
 #include "core/exception.h"
 #include "core/segment.h"
 #include "core/vm.h"
@@ -113,8 +113,14 @@ static bool rest_in_place(struct vcpu *v, const struct block *b)
 {
     const u8 *host;
     gpa_t page;
-    return mem_fetch_page(v, code_page_behind(b->rip, block_key_wide(b->key)), &host, &page) &&
+    u64 linear = code_linear_at(v, block_rip(b));
+    return mem_fetch_page(v, code_page_behind(linear, block_key_wide(b->key)), &host, &page) &&
            physmem_offset(&v->vm->memory, page) == v->sbe->blocks[b->partner].offset;
+}
+
+static bool rip_valid(const struct vcpu *v)
+{
+    return v->mode == CODE_64 ? canonical(v->cpu.rip) : v->cpu.rip <= v->cpu.seg[SEG_CS].limit;
 }
 
 /* The block at CS:RIP, translated now if need be. 0: the interpreter has to go on. */
@@ -125,10 +131,11 @@ static u32 find_block(struct vcpu *v)
         return 0;
     const u8 *host;
     gpa_t page;
-    if ((block_key_wide(key) && !canonical(v->cpu.rip)) || !mem_fetch_page(v, v->cpu.rip, &host, &page) || !host)
+    u64 linear = code_linear_at(v, v->cpu.rip);
+    if (!rip_valid(v) || !mem_fetch_page(v, linear, &host, &page) || !host)
         return 0; /* the interpreter meets the same fault, and delivers it */
-    u64 offset = physmem_offset(&v->vm->memory, page) | (v->cpu.rip & PAGE_MASK);
-    u32 block = codecache_find(v->sbe, offset, v->cpu.rip, key);
+    u64 offset = physmem_offset(&v->vm->memory, page) | (linear & PAGE_MASK);
+    u32 block = codecache_find(v->sbe, offset, code_tag(v) | v->cpu.rip, key);
     if (block && v->sbe->blocks[block].partner && !rest_in_place(v, &v->sbe->blocks[block])) {
         codecache_kill(v, block);
         block = 0;
@@ -234,7 +241,7 @@ static const u8 *go_on_again(struct vcpu *v, bool wide)
     if (class < JUMP_CLASSES && (wide ? canonical(v->cpu.rip) : upper_halves_clear(&v->cpu))) {
         const u8 *code = v->context.jump[class][jump_slot(v->cpu.rip)];
         if (code != s->indirect_exit[wide]) {
-            v->context.target = v->cpu.rip;
+            v->context.target = code_tag(v) | v->cpu.rip;
             entry_prepare(v, wide);
             return code;
         }
@@ -273,7 +280,7 @@ static void site_faulted(struct vcpu *v, struct site *site)
 {
     const struct block *b = &v->sbe->blocks[site->block];
     if (site->faults < UINT8_MAX && ++site->faults == CROSSINGS_BORNE)
-        codecache_learn_crossing(v, b->offset + (site->rip - b->rip));
+        codecache_learn_crossing(v, block_offset(b, site->rip));
 }
 
 /* A fault in a window costs about ten microseconds. One that maps pages pays in the long run; one that maps none (a device, a
@@ -286,7 +293,7 @@ static const u16 strain_of[] = {
 static void window_faulted(struct vcpu *v, const struct site *site, u64 linear, u64 window)
 {
     const struct block *b = &v->sbe->blocks[site->block];
-    u64 offset = b->offset + (site->rip - b->rip);
+    u64 offset = block_offset(b, site->rip);
     bool here = (u64)window_base(v, v->memtable, (enum tlb_rights)v->tlb.rights) == window;
     enum window_result result = WINDOW_MAPPED; /* elsewhere by now: the guest has its own fault to handle */
     if (here)
@@ -339,7 +346,7 @@ const u8 *sbe_budget(struct vcpu *v, u32 block)
 {
     const struct block *b = &v->sbe->blocks[block];
     u32 found;
-    settle(v, b->rip, block_key_wide(b->key), b->insns);
+    settle(v, block_rip(b), block_key_wide(b->key), b->insns);
     if (!v->sbe->heat || v->cpu.icount + b->insns > v->stop_at)
         return NULL;
     heat_sample(v, b->offset);
@@ -351,7 +358,7 @@ const u8 *sbe_indirect(struct vcpu *v, u64 target)
     const struct site *site = &v->sbe->sites[v->context.site];
     bool wide = v->mode == CODE_64;
     u32 found;
-    settle(v, target, wide, 0);
+    settle(v, wide ? target : (u32)target, wide, 0);
     if (wide && !canonical(target)) { /* the jump's own fault: only RET has done something by now */
         if (site->kind == SITE_RETURN)
             v->cpu.gpr[RSP] -= 8 + (site->insn.imm & 0xffff);
@@ -372,7 +379,7 @@ static bool sbe_explain(struct vcpu *v, u64 rip, struct engine_code *code)
     u32 key = block_key(v);
     gpa_t at;
     u64 saved = v->cpu.rip, offset = 0;
-    bool found = key != KEY_NONE && mem_translate_debug(v, rip, &at);
+    bool found = key != KEY_NONE && mem_translate_debug(v, code_linear_at(v, rip), &at);
     if (found)
         offset = physmem_offset(&v->vm->memory, at);
     if (!found || offset == UINT64_MAX)

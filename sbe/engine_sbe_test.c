@@ -1,54 +1,9 @@
 /* What the translator once got wrong, each against the interpreter on the same code. */
 #include "mmu/window.h"
-#include "replay/hash.h"
 #include "sbe/codecache.h"
-#include "sbe/machine_for_tests.h"
+#include "sbe/engines_for_tests.h"
 
 enum { OTHER_PAGE = 0xc000 };
-
-static struct vm *create(const struct engine *engine)
-{
-    struct vm *vm = NULL;
-    struct vm_config config = {.ram_bytes = MACHINE_RAM, .model = cpu_model_find("max"), .engine = engine};
-    assert_int_equal(vm_create(&vm, &config), STATUS_OK);
-    return vm;
-}
-
-static void prepare(struct vm *vm, enum machine_mode mode, const u8 *code, unsigned bytes)
-{
-    struct vcpu *v = machine_enter(vm, mode, 0);
-    for (unsigned n = 0; n < GPR_COUNT; n++)
-        if (n != RSP)
-            v->cpu.gpr[n] = 0x1122334455667788ull * (n + 1) >> (mode == LONG ? 0 : 33);
-    machine_poke(vm, MACHINE_CODE, code, bytes);
-}
-
-static void run(struct vm *vm, u64 instructions)
-{
-    u64 until = vm->vcpu[0]->cpu.icount + instructions;
-    assert_int_equal(vm_run(vm, until), VM_STOP_ICOUNT);
-}
-
-/* The code, which jumps back to its start, runs for so many instructions on the engines and ends in one state. */
-static void both(enum machine_mode mode, const u8 *code, unsigned bytes, u64 instructions)
-{
-    static const struct engine *const engines[] = {&engine_interp, &engine_sbe, &engine_sbe_window};
-    u64 hash[ARRAY_LEN(engines)], translated = 0;
-    for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {
-        struct vm *vm = create(engines[n]);
-        prepare(vm, mode, code, bytes);
-        run(vm, instructions);
-        hash[n] = state_hash(vm);
-        translated = vm->stats.translations;
-        vm_destroy(vm);
-    }
-    assert_int_equal(hash[0], hash[1]);
-    assert_int_equal(hash[0], hash[2]);
-    assert_true(translated > 0);
-}
-
-#define BOTH(mode, instructions, ...) \
-    both(mode, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), instructions)
 
 /* BSWAP's register is part of its opcode: of a register that lives in the vCPU, the host's differs from the guest's. */
 static void registers_in_opcodes(void **state)
@@ -210,6 +165,86 @@ static void windows_are_not_for_everybody(void **state)
     vm_destroy(vm);
 }
 
+/* CMPXCHG8B and 16B, which find what they compare with and do not, cross a page, and want alignment; the count is in RCX. */
+static void pairs_are_exchanged(void **state)
+{
+    (void)state;
+    BOTH(PROTECTED, 3000, 0xbe, 0x00, 0xa0, 0x00, 0x00, /* mov esi, 0xa000 */
+         0x0f, 0xc7, 0x0e,                              /* cmpxchg8b [esi] */
+         0x75, 0x02,                                    /* jne +2 */
+         0xff, 0xc1,                                    /* inc ecx */
+         0xf0, 0x0f, 0xc7, 0x4e, 0x10,                  /* lock cmpxchg8b [esi + 16] */
+         0x0f, 0xc7, 0x8e, 0xfc, 0x0f, 0x00, 0x00,      /* cmpxchg8b [esi + 0xffc] */
+         0x11, 0xc3,                                    /* adc ebx, eax */
+         0xeb, 0xe3);                                   /* jmp back */
+    BOTH(LONG, 3000, 0xbe, 0x00, 0xa0, 0x00, 0x00,      /* mov esi, 0xa000 */
+         0x48, 0x0f, 0xc7, 0x0e,                        /* cmpxchg16b [rsi] */
+         0x75, 0x03,                                    /* jne +3 */
+         0x48, 0xff, 0xc1,                              /* inc rcx */
+         0x0f, 0xc7, 0x4e, 0x18,                        /* cmpxchg8b [rsi + 24] */
+         0x48, 0x11, 0xc3,                              /* adc rbx, rax */
+         0xeb, 0xe9);                                   /* jmp back */
+}
+
+/* STI in the middle of blocks and at their end, with limits everywhere. */
+static void interrupts_are_enabled(void **state)
+{
+    (void)state;
+    static const u8 code[] = {0xfa, 0x40,       /* cli; inc eax */
+                              0xfb, 0x43,       /* sti; inc ebx */
+                              0x9c, 0x5a,       /* pushf; pop edx */
+                              0xfb, 0xfa,       /* sti; cli */
+                              0x9c, 0x5f, 0xfb, /* pushf; pop edi; sti */
+                              0xeb, 0xf3};      /* jmp back */
+    for (u64 n = 1; n < 60; n++)
+        both(PROTECTED, code, sizeof code, n);
+    assert_true(both(PROTECTED, code, sizeof code, 6000) < 100);
+}
+
+/* ADD EAX, imm32 that goes on in a second page, and a jump back there. The second page is written to, and mapped elsewhere: the
+ * block that crosses is made anew, and not left to the interpreter. */
+static void blocks_that_cross_follow_their_second_page(void **state)
+{
+    (void)state;
+    enum { TABLE = 0x10000, OTHER = 0x20000, FIRST = 0x7ffe, SECOND = 0x8000, ROUNDS = 1000, PRESENT = 7 };
+    static const u8 head[] = {0x05, 0x01}, tail[] = {0x02, 0x00, 0x00, 0xeb, 0xf9}, other_tail[] = {0x03, 0x00, 0x10, 0xeb, 0xf9};
+    const u64 entry = TABLE | PRESENT, moved = OTHER | PRESENT, back = SECOND | PRESENT;
+    struct vm *vm = create(&engine_sbe);
+    struct vcpu *v = machine_enter(vm, LONG, 0);
+    for (u64 n = 0; n < 512; n++)
+        machine_poke(vm, TABLE + 8 * n, &(u64){n << PAGE_SHIFT | PRESENT}, 8);
+    machine_poke(vm, MACHINE_PD, &entry, 8);
+    machine_poke(vm, FIRST, head, sizeof head);
+    machine_poke(vm, SECOND, tail, sizeof tail);
+    machine_poke(vm, OTHER, other_tail, sizeof other_tail);
+    tlb_flush(v);
+    v->cpu.rip = FIRST;
+    u32 eax = (u32)(v->cpu.gpr[RAX] = 0);
+    static const u8 changed = 0x22;
+    const struct {
+        u64 at;
+        const void *bytes;
+        unsigned count;
+        u32 adds;
+    } steps[] = {
+        {MACHINE_PD, &entry, 8, 0x0201},                     /* as it is */
+        {SECOND, &changed, 1, 0x2201},                       /* written to */
+        {TABLE + 8 * (SECOND >> PAGE_SHIFT), &moved, 8, 0x10000301}, /* mapped elsewhere */
+        {SECOND, tail, 1, 0x10000301},                       /* what is no longer mapped does not matter */
+        {TABLE + 8 * (SECOND >> PAGE_SHIFT), &back, 8, 0x0201},
+    };
+    for (unsigned n = 0; n < ARRAY_LEN(steps); n++) {
+        machine_poke(vm, steps[n].at, steps[n].bytes, steps[n].count);
+        tlb_flush(v);
+        run(vm, 2 * ROUNDS);
+        eax += steps[n].adds * ROUNDS;
+        assert_int_equal(v->cpu.gpr[RAX], eax);
+    }
+    assert_true(vm->stats.interpreted < 30);
+    assert_true(vm->stats.translations >= 3);
+    vm_destroy(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +257,9 @@ int main(void)
         cmocka_unit_test(forms_of_addresses),
         cmocka_unit_test(loops_in_rounds),
         cmocka_unit_test(windows_are_not_for_everybody),
+        cmocka_unit_test(pairs_are_exchanged),
+        cmocka_unit_test(interrupts_are_enabled),
+        cmocka_unit_test(blocks_that_cross_follow_their_second_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,55 +9,11 @@
 #include "sbe/fpu_thunk.h"
 #include "sbe/interp.h"
 
-/* ---- The key ------------------------------------------------------------------------------------ */
-
-static bool segment_based(const struct segment *s)
-{
-    u32 wanted = SEG_P | SEG_S | SEG_WRITABLE;
-    return s->limit == 0xffffffffu &&
-           (s->attributes & (wanted | SEG_CODE | SEG_EXPAND_DOWN | SEG_UNUSABLE)) == wanted;
-}
-
-static u32 unit_keys(const struct vcpu *v)
-{
-    const struct cpu *c = &v->cpu;
-    if ((c->cr0 & (CR0_EM | CR0_TS)) || v->thunks->is_volatile)
-        return 0;
-    return KEY_X87 | (c->cr4 & CR4_OSFXSR ? KEY_SSE : 0);
-}
-
-u32 block_key(const struct vcpu *v)
-{
-    const u8 both = SEG_FLAT_READ | SEG_FLAT_WRITE;
-    const struct cpu *c = &v->cpu;
-    u32 key = (c->cpl == 3 ? KEY_USER : 0) | (c->cpl == 0 ? KEY_SYSTEM : 0) | unit_keys(v);
-    key |= (!v->vm->clock.rate ? KEY_TSC : 0) | (c->cr4 & CR4_TSD ? KEY_TSD : 0);
-    key |= c->rflags & FLAG_DF ? KEY_DOWN : 0;
-    if (v->mode == CODE_64)
-        return key | KEY_WIDE;
-    key |= (cpu_protected(c) ? 0 : KEY_REAL) | (cpu_long(c) ? KEY_COMPATIBLE : 0);
-    if (v->mode != CODE_32 || c->seg[SEG_CS].base != 0 || c->seg[SEG_CS].limit != 0xffffffffu)
-        return KEY_NONE;
-    for (unsigned seg = 0; seg < SEG_COUNT; seg++)
-        key |= v->seg_flat[seg] == both ? KEY_FLAT(seg) : 0;
-    if (!v->stack32)
-        key &= ~KEY_FLAT(SEG_SS);
-    for (unsigned seg = SEG_FS; seg <= SEG_GS; seg++)
-        key |= segment_based(&c->seg[seg]) ? KEY_BASED(seg) : 0;
-    return key;
-}
-
-u32 key_after_call(u32 key, bool system)
-{
-    u32 ring = system ? KEY_SYSTEM : KEY_USER, flat = key & KEY_WIDE ? 0 : KEY_FLAT(SEG_SS);
-    return (key & ~(KEY_SYSTEM | KEY_USER | KEY_DOWN)) | ring | flat;
-}
-
 /* ---- Scan --------------------------------------------------------------------------------------- */
 
 static bool treatment_ends(enum treatment treatment)
 {
-    return treatment == DO_CALLOUT_END || (treatment >= DO_JUMP && treatment != DO_JUMP_IF);
+    return treatment == DO_CALLOUT_END || (treatment >= DO_JUMP && !treatment_falls_through(treatment));
 }
 
 /* A block goes on behind a conditional jump forwards: backwards it closes a loop, which is better entered at its top. */
@@ -72,6 +28,7 @@ enum { UNROLLED_INSNS = BLOCK_INSNS / 2 };
 /* What scanning has come to. */
 struct scan {
     unsigned begin, at, end; /* in the page; end: of what belongs to the block */
+    unsigned limit;          /* of CS, seen from the page's beginning; at most in the page behind it */
     unsigned round, exits;   /* of the loop that the block is; 0 until it closes */
     bool ended;
 };
@@ -80,8 +37,7 @@ struct scan {
  * instructions, `exits`: its jumps out. */
 static bool goes_round(const struct translation *t, const struct insn *i, unsigned round, unsigned exits)
 {
-    u64 target = t->rip + i->length + i->imm;
-    return (t->wide ? target : (u32)target) == t->rips[0] && t->count + round <= UNROLLED_INSNS &&
+    return branch_target(t, i) == t->rips[0] && t->count + round <= UNROLLED_INSNS &&
            t->side_exits + exits < SIDE_EXITS_MAX;
 }
 
@@ -115,7 +71,7 @@ static bool scan_insn(struct translation *t, const u8 *bytes, unsigned available
     at->at += i->length;
     at->end = at->at > at->end ? at->at : at->end;
     at->ended = treatment_ends(treatment);
-    if (treatment == DO_JUMP_IF)
+    if (treatment_falls_through(treatment))
         scan_jump_if(t, i, at);
     return true;
 }
@@ -124,20 +80,29 @@ static bool scan_insn(struct translation *t, const u8 *bytes, unsigned available
 static void scan_crossing(struct translation *t, const u8 *bytes, struct scan *at)
 {
     struct vcpu *v = t->v;
-    unsigned first = PAGE_SIZE - at->at;
-    u64 linear = code_page_behind(v->cpu.rip, t->wide);
+    unsigned first = PAGE_SIZE - at->at, all_bytes = at->limit - at->at < INSN_MAX ? at->limit - at->at : INSN_MAX;
+    u64 linear = code_page_behind(code_linear_at(v, v->cpu.rip), t->wide);
     const u8 *host;
     gpa_t page;
     u8 all[INSN_MAX];
-    bool crosses = first < INSN_MAX && linear != 0 && (!t->wide || canonical(linear)) &&
+    bool crosses = first < all_bytes && linear != 0 && (!t->wide || canonical(linear)) &&
                    decode(bytes, first, (enum code_mode)v->mode, &t->insns[0]) == DECODE_TRUNCATED;
     if (!crosses || !mem_fetch_page(v, linear, &host, &page) || !host)
         return;
     memcpy(all, bytes, first);
     memcpy(all + first, host, INSN_MAX - first);
     at->round = UNROLLED_INSNS; /* a loop of itself is not unrolled */
-    if (scan_insn(t, all, INSN_MAX, at))
+    if (scan_insn(t, all, all_bytes, at))
         t->rest = physmem_offset(&v->vm->memory, page);
+}
+
+/* The first offset that does not lie in CS any more, in bytes from the beginning of the page of CS:RIP. */
+static unsigned scan_limit(const struct translation *t, unsigned at)
+{
+    u64 limit = t->v->cpu.seg[SEG_CS].limit, rip = t->v->cpu.rip;
+    if (t->wide || limit - rip >= 2 * PAGE_SIZE)
+        return 2 * PAGE_SIZE;
+    return at + (unsigned)(limit - rip) + 1;
 }
 
 /* Fills insns, rips and treatments. Returns the bytes of guest code. */
@@ -145,8 +110,10 @@ static unsigned scan(struct translation *t, u64 offset)
 {
     const u8 *page = physmem_host(&t->v->vm->memory, offset & ~(u64)PAGE_MASK);
     struct scan s = {.begin = offset & PAGE_MASK, .at = offset & PAGE_MASK, .end = offset & PAGE_MASK};
+    s.limit = scan_limit(t, s.at);
+    const unsigned end = s.limit < PAGE_SIZE ? s.limit : PAGE_SIZE;
     t->rest = UINT64_MAX;
-    while (!s.ended && t->count < BLOCK_INSNS && s.at < PAGE_SIZE && scan_insn(t, page + s.at, PAGE_SIZE - s.at, &s))
+    while (!s.ended && t->count < BLOCK_INSNS && s.at < end && scan_insn(t, page + s.at, end - s.at, &s))
         ;
     if (!t->count)
         scan_crossing(t, page + s.at, &s);
@@ -186,6 +153,13 @@ static void emit_exit(struct translation *t, u32 value, const u8 *stub)
 }
 
 void emit_site(struct translation *t) { emit_exit(t, current_site(t), t->s->site_exit[t->wide]); }
+
+void emit_site_unless_zero(struct translation *t)
+{
+    u8 *zero = emit_jrcxz(&t->e);
+    emit_site(t);
+    emit_patch_short(zero, t->e.at);
+}
 
 enum { FIXUP_BYTES = 10, JUMP_SHORT_BYTES = 2 };
 
@@ -231,8 +205,9 @@ static void emit_indirect_entry(struct translation *t)
 {
     struct emitter *e = &t->e;
     u64 rip = t->s->blocks[t->block].rip;
-    emit_constant(e, HOST_ADDEND, t->wide ? 0 - rip : (u32)(0 - (u32)rip));
-    emit_lea(e, t->wide, HOST_ADDEND, rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0));
+    bool whole = t->wide || (t->key & KEY_CODE16); /* CS's base is compared, too */
+    emit_constant(e, HOST_ADDEND, whole ? 0 - rip : (u32)(0 - (u32)rip));
+    emit_lea(e, whole, HOST_ADDEND, rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 0));
     u8 *same = emit_jrcxz(e);
     emit_patch(emit_jump(e), t->s->indirect_exit[t->wide] - t->s->code.rx + t->s->code.rw);
     emit_patch_short(same, e->at);
@@ -256,11 +231,18 @@ static void emit_insn(struct translation *t)
     case DO_PLAIN: emit_plain(t, i); break;
     case DO_LEA: emit_lea_insn(t, i); break;
     case DO_STRING: emit_string(t, i); break;
+    case DO_STORE_SELECTOR:
+    case DO_LOAD_SELECTOR: emit_selector(t, i, treatment); break;
     case DO_TIME: emit_time(t, &isa_rows[i->row]); break;
     case DO_CLI: emit_cli(t); break;
+    case DO_STI: emit_sti(t); break;
     case DO_SWAPGS: emit_swapgs(t); break;
     case DO_PUSHF: emit_pushf(t); break;
     case DO_PUSH_MEMORY:
+    case DO_PUSH_SELECTOR:
+    case DO_POP_SELECTOR:
+    case DO_PUSH_ALL:
+    case DO_POP_ALL:
     case DO_PUSH:
     case DO_POP:
     case DO_LEAVE: emit_stack(t, i, treatment); break;
@@ -316,7 +298,8 @@ static void emit_one(struct translation *t)
     t->starts[t->at] = cache_offset(t, t->begin);
     t->rip = t->rips[t->at];
     const struct block *b = &t->s->blocks[t->block];
-    t->crosses = codecache_crosses(t->s, b->offset + (t->rip - b->rip));
+    t->crosses = codecache_crosses(t->s, block_offset(b, t->rip));
+    t->word = (u8)(t->wide ? 8 : t->key & KEY_CODE16 ? t->insns[t->at].opsize : 4);
     t->window = window_wanted(t);
     emit_insn(t);
     if (!t->site)
@@ -350,6 +333,7 @@ static unsigned bytes_before_room(const struct translation *t)
         return 0;
     enum treatment treatment = (enum treatment)t->treatments[t->at];
     bool long_one = treatment == DO_CALL_INDIRECT || treatment == DO_PUSH_MEMORY || treatment == DO_STRING ||
+                    treatment == DO_PUSH_ALL || treatment == DO_POP_ALL ||
                     (isa_rows[t->insns[t->at].row].attributes & A_X87);
     return long_one ? ROOM_FIRST_BYTES : 0;
 }
@@ -408,7 +392,8 @@ static bool translation_make(struct translation *t, struct vcpu *v, u64 offset, 
     if (!t->count)
         return false;
     reserve_class_behind(t);
-    t->block = codecache_begin(v, offset, v->cpu.rip, key);
+    t->tag = code_tag(v);
+    t->block = codecache_begin(v, offset, t->tag | v->cpu.rip, key);
     t->e = (struct emitter){.at = s->code.rw + s->code_used, .end = s->code.rw + s->code_used + BLOCK_BYTES_MAX};
     emit_block(t);
     invariant(!emitter_full(&t->e));
@@ -443,7 +428,7 @@ bool translate_explain(struct vcpu *v, u64 offset, u32 key, struct engine_code *
         return false;
     const struct block *b = &s->blocks[t.block];
     *code = (struct engine_code){
-        .host = codecache_rx(s, b->code), .bytes = b->end - b->code, .rip = b->rip, .insns = t.count};
+        .host = codecache_rx(s, b->code), .bytes = b->end - b->code, .rip = block_rip(b), .insns = t.count};
     for (unsigned n = 0; n < t.count; n++)
         code->start[n] = t.starts[n] - b->code;
     s->blocks_used = t.block; /* a new key may have emptied the cache meanwhile: only the block knows where it began */

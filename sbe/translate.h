@@ -1,10 +1,12 @@
 /* The translator: guest code into host code, a block at a time, in named passes.
  *
+ *   key       sums up what a block's code may take for granted                    translate_key.c
  *   scan      decodes to a branch, a page end or BLOCK_INSNS instructions         translate.c
  *   classify  says what is done with each instruction                             classify.c
  *   place     where guest registers live in the host                              translate_registers.c
- *   emit      writes the code: data (translate_data.c), memory (translate_memory.c, translate_window.c), stack and
- *             branches (translate_flow.c), fixed stubs (translate_stubs.c)
+ *   emit      writes the code: data (translate_data.c), memory (translate_memory.c, translate_window.c), stack
+ *             and segment registers (translate_stack.c), branches (translate_flow.c), other sensitive instructions and
+ *             strings (translate_system.c), fixed stubs (translate_stubs.c)
  *
  * In translated code the guest's arithmetic flags are the host's, always: no sequence of ours writes flags between guest
  * instructions. So flags are exact at every access that may fault and at every exit, and no liveness has to be proved.
@@ -12,7 +14,8 @@
  * Host registers: RSP the vCPU (sbe/context.h), RCX scratch (addends, counts, JRCXZ), R10 scratch (addresses), R12 the
  * instruction counter, R13 and R14 the write and read table with shift counts in their low bits. Guest registers live in
  * those of the same name but RCX in R11 and RSP in R15; what is left over lives in the vCPU (enum gpr R10..R15). Beside
- * 32-bit code, R9 and R8 are the beginning and the end of the window (mmu/window.h), if there are windows.
+ * 32-bit code, R9 and R8 are the beginning and the end of the window (mmu/window.h), if there are windows. 16-bit code
+ * is 32-bit code in all this, "narrow"; it accesses memory by tables only.
  *
  * Counting: R12 is COUNTER_BIAS + instructions left. A block subtracts its length on entry and leaves at once if the bias
  * is touched, so that it only runs if it runs whole; a side exit gives back what it did not execute. */
@@ -43,20 +46,25 @@ static inline unsigned table_bias(bool wide, bool write)
 static inline u64 counter_bias(bool wide) { return 1ull << (wide ? WIDE_SHIFT_RIGHT : NARROW_SHIFT); }
 
 /* Mode bits that translated code depends on. */
-#define KEY_USER 0x1u /* CPL 3 */
-#define KEY_WIDE 0x2u /* 64-bit code; else 32-bit code with a flat CS */
-#define KEY_SSE 0x4u  /* SSE instructions execute: CR0.EM, CR0.TS, CR4.OSFXSR */
-#define KEY_X87 0x8u  /* x87 instructions execute: CR0.EM, CR0.TS */
-/* 32-bit code: segments with base 0 and limit 4 GiB - 1, readable and writable; for SS a 32-bit stack as well */
+#define KEY_USER 0x1u   /* CPL 3 */
+#define KEY_WIDE 0x2u   /* 64-bit code; else 32-bit code with a flat CS, or 16-bit code */
+#define KEY_SSE 0x4u    /* SSE instructions execute: CR0.EM, CR0.TS, CR4.OSFXSR */
+#define KEY_X87 0x8u    /* x87 instructions execute: CR0.EM, CR0.TS */
+/* 16- and 32-bit code, one of these at most for each segment; of SS only if the stack is as wide as code.
+ * FLAT: base 0, limit 4 GiB - 1. BASED: the same with any base; in 32-bit code for FS and GS only. LOW: 16-bit code, any
+ * base, offsets 0 to 0xffff at least. All of them readable and writable, but a LOW CS, which may be read only. */
 #define KEY_FLAT(seg) (0x10u << (seg))
-/* 32-bit code: the same with any base: FS and GS */
-#define KEY_BASED(seg) (0x40u << (seg))
+#define KEY_LOW(seg) (0x20000u << (seg))
+#define KEY_BASED(seg) (0x800000u << (seg))
+#define KEY_SHORT 0x400u   /* the limit of CS is 64 KiB - 1, else 4 GiB - 1 */
+#define KEY_V86 0x800u
 #define KEY_SYSTEM 0x1000u /* CPL 0 */
 #define KEY_TSC 0x2000u    /* an instruction takes a nanosecond */
 #define KEY_DOWN 0x4000u   /* RFLAGS.DF */
-#define KEY_TSD 0x8000u    /* RDTSC is for CPL 0 alone: CR4.TSD */
-#define KEY_REAL 0x10000u  /* 32-bit code without protected mode */
-#define KEY_COMPATIBLE 0x20000u /* 32-bit code in long mode */
+#define KEY_CODE16 0x8000u /* 16-bit code */
+#define KEY_REAL 0x10000u  /* loading a data segment changes its selector and base, and nothing else: no protected mode, or v86 */
+#define KEY_COMPATIBLE 0x20000000u /* 32-bit code in long mode */
+#define KEY_TSD 0x40000000u        /* RDTSC is for CPL 0 alone: CR4.TSD */
 #define KEY_NONE 0xffffffffu /* code that is not translated */
 
 u32 block_key(const struct vcpu *v);
@@ -64,10 +72,24 @@ u32 block_key(const struct vcpu *v);
 u32 key_after_call(u32 key, bool system);
 static inline bool block_key_wide(u32 key) { return key & KEY_WIDE; }
 
-/* The linear address of the page behind that of `rip`. */
-static inline u64 code_page_behind(u64 rip, bool wide)
+/* The upper half of a block's `rip`, by which it is found: the base of CS. 64-bit code has none. */
+static inline u64 code_tag(const struct vcpu *v)
 {
-    u64 behind = (rip | PAGE_MASK) + 1;
+    return v->mode == CODE_64 ? 0 : (u64)(u32)v->cpu.seg[SEG_CS].base << 32;
+}
+static inline u64 block_rip(const struct block *b) { return block_key_wide(b->key) ? b->rip : (u32)b->rip; }
+/* Where in RAM the instruction at `rip` of a block lies. */
+static inline u64 block_offset(const struct block *b, u64 rip) { return b->offset + (u32)(rip - b->rip); }
+
+static inline u64 code_linear_at(const struct vcpu *v, u64 rip)
+{
+    return v->mode == CODE_64 ? rip : (u32)(v->cpu.seg[SEG_CS].base + rip);
+}
+
+/* The linear address of the page behind that of `linear`. */
+static inline u64 code_page_behind(u64 linear, bool wide)
+{
+    u64 behind = (linear | PAGE_MASK) + 1;
     return wide ? behind : (u32)behind;
 }
 

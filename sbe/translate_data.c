@@ -184,7 +184,7 @@ static bool emit_soft_immediate(struct translation *t, const struct isa_row *row
 {
     unsigned bytes = immediate_bytes(row, i);
     const struct block *b = &t->s->blocks[t->block];
-    u64 offset = b->offset + (t->rip - b->rip) + i->length - bytes;
+    u64 offset = block_offset(b, t->rip) + i->length - bytes;
     struct emitter *e = &t->e;
     struct host_rm from = rm_memory(HOST_ADDEND, 0);
     if (!bytes || t->rest != UINT64_MAX || !codecache_soft(t->s, t->block, offset, bytes))
@@ -300,9 +300,9 @@ static void emit_bare_form(struct translation *t, const struct isa_row *row, con
 static struct host_rm memory_with(struct translation *t, const struct isa_row *row, const struct place *reg, struct host_rm rm)
 {
     struct emitter *e = &t->e;
-    if (row_has_operand(row, OPD_CL)) {
+    if (row_has_operand(row, OPD_CL) || row_named(row, "cmpxchg8b")) { /* which is also CMPXCHG16B */
         emit_lea(e, true, HOST_ADDRESS, rm);
-        emit_move_32(e, RCX, host_of(t->wide, RCX));
+        emit_move(e, RCX, host_of(t->wide, RCX));
         return rm_memory(HOST_ADDRESS, 0);
     }
     if (reg->high || reg->spilled) {

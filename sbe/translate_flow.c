@@ -1,4 +1,4 @@
-/* The stack, and near branches.
+/* Near branches.
  *
  * A direct jump within its page becomes a jump of the host, which the code cache aims at the target's block. Within a page the
  * target is mapped whenever the jump itself is; beyond it that would have to be checked, so such jumps go through the
@@ -7,114 +7,6 @@
 #include "core/segment.h"
 #include "sbe/coverage.h"
 #include "sbe/translate_internal.h"
-
-static unsigned word_bytes(const struct translation *t) { return t->wide ? 8 : 4; }
-
-static void emit_load_word(struct translation *t, unsigned reg, struct host_rm rm)
-{
-    emit_op(&t->e, t->wide ? REX_W : 0, 0x8b, reg, rm);
-}
-
-static void emit_store_word(struct translation *t, unsigned reg, struct host_rm rm)
-{
-    emit_op(&t->e, t->wide ? REX_W : 0, 0x89, reg, rm);
-}
-
-static unsigned stack_pointer(const struct translation *t) { return host_of(t->wide, RSP); }
-
-static void emit_stack_adjust(struct translation *t, s32 bytes)
-{
-    emit_lea(&t->e, t->wide, stack_pointer(t), rm_memory(stack_pointer(t), bytes));
-}
-
-/* ---- The stack ---------------------------------------------------------------------------------- */
-
-/* The new top of the stack. Uses RCX and R10. */
-static struct host_rm emit_push_operand(struct translation *t)
-{
-    return emit_stack_operand(t, stack_pointer(t), -(s32)word_bytes(t), true);
-}
-
-static void emit_push_constant(struct translation *t, u64 value)
-{
-    struct emitter *e = &t->e;
-    struct host_rm top = emit_push_operand(t);
-    if (!t->wide || value == (u64)(s64)(s32)value) {
-        emit_op(e, t->wide ? REX_W : 0, 0xc7, 0, top);
-        emit32(e, (u32)value);
-    } else {
-        emit_lea(e, true, HOST_ADDEND, top);
-        emit_constant(e, HOST_ADDRESS, value);
-        emit_store(e, HOST_ADDRESS, rm_memory(HOST_ADDEND, 0));
-    }
-    emit_stack_adjust(t, -(s32)word_bytes(t));
-}
-
-static void emit_push_register(struct translation *t, unsigned reg)
-{
-    struct emitter *e = &t->e;
-    unsigned host = host_of(t->wide, reg);
-    struct host_rm top = emit_push_operand(t);
-    if (host == HOST_NONE) {
-        emit_lea(e, true, HOST_ADDEND, top);
-        emit_load(e, HOST_ADDRESS, guest_slot(reg));
-        host = HOST_ADDRESS;
-        top = rm_memory(HOST_ADDEND, 0);
-    }
-    emit_store_word(t, host, top);
-    emit_stack_adjust(t, -(s32)word_bytes(t));
-}
-
-void emit_push_scratch(struct translation *t)
-{
-    struct emitter *e = &t->e;
-    emit_store(e, HOST_ADDRESS, IN_CONTEXT(scratch));
-    emit_lea(e, true, HOST_ADDEND, emit_push_operand(t));
-    emit_load(e, HOST_ADDRESS, IN_CONTEXT(scratch));
-    emit_store_word(t, HOST_ADDRESS, rm_memory(HOST_ADDEND, 0));
-    emit_stack_adjust(t, -(s32)word_bytes(t));
-}
-
-static void emit_push_memory(struct translation *t, const struct insn *i)
-{
-    struct host_rm rm = emit_memory_operand(t, i, false);
-    emit_load_word(t, HOST_ADDRESS, rm);
-    emit_fixups_inline(t); /* what follows is longer than exits reach */
-    emit_push_scratch(t);
-}
-
-static void emit_pop_register(struct translation *t, unsigned reg)
-{
-    struct emitter *e = &t->e;
-    unsigned host = host_of(t->wide, reg);
-    struct host_rm top = emit_stack_operand(t, stack_pointer(t), 0, false);
-    emit_load_word(t, host == HOST_NONE ? HOST_ADDRESS : host, top);
-    if (host == HOST_NONE)
-        emit_store(e, HOST_ADDRESS, guest_slot(reg));
-    emit_stack_adjust(t, (s32)word_bytes(t));
-}
-
-static void emit_leave_frame(struct translation *t)
-{
-    emit_load_word(t, HOST_ADDRESS, emit_stack_operand(t, RBP, 0, false));
-    emit_lea(&t->e, t->wide, stack_pointer(t), rm_memory(RBP, (s32)word_bytes(t)));
-    emit_move(&t->e, RBP, HOST_ADDRESS);
-}
-
-void emit_stack(struct translation *t, const struct insn *i, enum treatment treatment)
-{
-    const struct isa_row *row = &isa_rows[i->row];
-    if (treatment == DO_LEAVE)
-        emit_leave_frame(t);
-    else if (treatment == DO_PUSH_MEMORY)
-        emit_push_memory(t, i);
-    else if (treatment == DO_POP)
-        emit_pop_register(t, i->rm);
-    else if (row_has_operand(row, OPD_Iz) || row_has_operand(row, OPD_Isb))
-        emit_push_constant(t, i->imm);
-    else
-        emit_push_register(t, i->rm);
-}
 
 /* ---- Jumps -------------------------------------------------------------------------------------- */
 
@@ -134,7 +26,12 @@ u32 emit_link_stub(struct translation *t, u64 rip, u32 jump)
 /* What crosses into the next page is not reached directly either. */
 static bool direct(const struct translation *t, u64 rip)
 {
-    return rip >> PAGE_SHIFT == t->s->blocks[t->block].rip >> PAGE_SHIFT && (rip & PAGE_MASK) <= PAGE_SIZE - INSN_MAX;
+    u64 base = t->tag >> 32, here = block_rip(&t->s->blocks[t->block]) + base, linear = rip + base;
+    if (!t->wide)
+        here = (u32)here, linear = (u32)linear;
+    if ((t->key & KEY_SHORT) && rip > 0xffff)
+        return false; /* beyond the limit */
+    return linear >> PAGE_SHIFT == here >> PAGE_SHIFT && (linear & PAGE_MASK) <= PAGE_SIZE - INSN_MAX;
 }
 
 /* From RSP to the table of a class. */
@@ -154,6 +51,10 @@ static void emit_jump_slot(struct translation *t, u64 rip)
 
 void emit_jump_class(struct translation *t, u8 class)
 {
+    if (t->tag) {
+        emit_constant(&t->e, HOST_ADDEND, t->tag);
+        emit_lea(&t->e, true, HOST_ADDRESS, rm_indexed(HOST_ADDRESS, HOST_ADDEND, 0, 0));
+    }
     if (t->wide)
         emit_store_constant_32(&t->e, current_site(t), IN_CONTEXT(site));
     emit_pext(&t->e, HOST_ADDEND, HOST_ADDRESS, IN_CONTEXT(jump_mask));
@@ -176,7 +77,7 @@ void emit_jump_to(struct translation *t, u64 rip)
         u8 *jump = emit_jump(&t->e);
         emit_link_stub(t, rip, cache_offset(t, jump));
     } else {
-        emit_constant(&t->e, HOST_ADDRESS, rip);
+        emit_constant(&t->e, HOST_ADDRESS, t->tag | rip);
         emit_jump_slot(t, rip);
     }
     t->ended = true;
@@ -195,11 +96,51 @@ void emit_side_exits(struct translation *t)
     }
 }
 
+/* Of LOOP and its kin: the count, and a jump where they branch, or, if `round`, where they do not. The jump is one of 32
+ * bits behind those that JRCXZ reaches. */
+static u8 *emit_loop_jump(struct translation *t, const struct insn *i, bool round)
+{
+    struct emitter *e = &t->e;
+    const struct isa_row *row = &isa_rows[i->row];
+    unsigned count = host_of(t->wide, RCX);
+    bool jcxz = row_named(row, "jcxz"), flag = row_named(row, "loope") || row_named(row, "loopne");
+    if (!jcxz) {
+        emit_lea(e, i->addrsize == 8, HOST_ADDEND, rm_memory(count, -1));
+        if (i->addrsize == 2)
+            emit_move_16(e, count, HOST_ADDEND);
+        else
+            emit_move(e, count, HOST_ADDEND);
+    }
+    if (i->addrsize == 2)
+        emit_load_16_zero(e, HOST_ADDEND, rm_register(count));
+    else if (jcxz)
+        emit_op(e, i->addrsize == 8 ? REX_W : 0, 0x8b, HOST_ADDEND, rm_register(count));
+    u8 *zero = emit_jrcxz(e), *over = NULL;
+    if (jcxz == round && !flag) { /* zero leads past the jump */
+        u8 *jump = emit_jump(e);
+        emit_patch_short(zero, e->at);
+        return jump;
+    }
+    if (flag && !round) { /* so does the wrong flag */
+        over = emit_jump_if_short(e, row_named(row, "loope") ? 5 : 4);
+        u8 *jump = emit_jump(e);
+        emit_patch_short(zero, e->at);
+        emit_patch_short(over, e->at);
+        return jump;
+    }
+    over = flag ? emit_jump_if_short(e, row_named(row, "loope") ? 4 : 5) : emit_jump_short(e);
+    emit_patch_short(zero, e->at);
+    u8 *jump = emit_jump(e);
+    emit_patch_short(over, e->at);
+    return jump;
+}
+
 /* In the middle of a block, or to another page: by way of a side exit. */
 static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 target, u64 next)
 {
     bool last = t->at + 1 == t->count, round = !last && t->rips[t->at + 1] == target; /* the loop's next round follows */
-    u8 *jump = emit_jump_if(&t->e, i->opcode ^ round);
+    bool loop = t->treatments[t->at] == DO_LOOP;
+    u8 *jump = loop ? emit_loop_jump(t, i, round) : emit_jump_if(&t->e, i->opcode ^ round);
     if (coverage_wanted(t)) /* `last`, then */
         emit_coverage(t, coverage_index(t->rip, COVERAGE_FALLS));
     else if (last && direct(t, target) && direct(t, next)) {
@@ -215,12 +156,18 @@ static void emit_jump_if_to(struct translation *t, const struct insn *i, u64 tar
         emit_jump_to(t, next);
 }
 
-/* A target that is not canonical is the instruction's own fault, before it has done anything. */
-void emit_canonical_check(struct translation *t)
+/* A target that is not canonical, or beyond a limit of 64 KiB, is the instruction's own fault, before it has done anything. */
+void emit_target_check(struct translation *t)
 {
     struct emitter *e = &t->e;
-    emit_shift_x(e, VEX_SHLX, true, HOST_ADDEND, HOST_ADDRESS, HOST_WRITE_TABLE);
-    emit_shift_x(e, VEX_SARX, true, HOST_ADDEND, HOST_ADDEND, HOST_WRITE_TABLE);
+    if (t->wide) {
+        emit_shift_x(e, VEX_SHLX, true, HOST_ADDEND, HOST_ADDRESS, HOST_WRITE_TABLE);
+        emit_shift_x(e, VEX_SARX, true, HOST_ADDEND, HOST_ADDEND, HOST_WRITE_TABLE);
+    } else if ((t->key & KEY_SHORT) && t->word == 4) {
+        emit_load_16_zero(e, HOST_ADDEND, rm_register(HOST_ADDRESS));
+    } else {
+        return;
+    }
     emit_op(e, REX_W, 0xf7, 2, rm_register(HOST_ADDRESS)); /* not: writes no flags */
     emit_lea(e, true, HOST_ADDEND, rm_indexed(HOST_ADDEND, HOST_ADDRESS, 0, 1)); /* 0 if they were equal */
     emit_op(e, REX_W, 0xf7, 2, rm_register(HOST_ADDRESS));
@@ -245,8 +192,7 @@ static void emit_call_indirect(struct translation *t, const struct insn *i, u64 
 {
     emit_target(t, i);
     emit_fixups_inline(t); /* what follows is longer than exits reach */
-    if (t->wide)
-        emit_canonical_check(t);
+    emit_target_check(t);
     emit_store(&t->e, HOST_ADDRESS, IN_CONTEXT(scratch));
     emit_push_constant(t, next);
     emit_load(&t->e, HOST_ADDRESS, IN_CONTEXT(scratch));
@@ -256,17 +202,20 @@ static void emit_call_indirect(struct translation *t, const struct insn *i, u64 
 static void emit_return(struct translation *t, const struct insn *i)
 {
     t->s->sites[current_site(t)].kind = SITE_RETURN;
-    emit_load_word(t, HOST_ADDRESS, emit_stack_operand(t, stack_pointer(t), 0, false));
-    emit_stack_adjust(t, (s32)(word_bytes(t) + (i->imm & 0xffff)));
+    emit_load_word(t, HOST_ADDRESS, emit_stack_operand(t, stack_pointer(t), 0, t->word, false));
+    if (!t->wide)
+        emit_target_check(t);
+    emit_stack_adjust(t, (s32)(t->word + (i->imm & 0xffff)));
     emit_jump_indirect(t);
 }
 
 void emit_flow(struct translation *t, const struct insn *i, enum treatment treatment)
 {
     u64 mask = t->wide ? UINT64_MAX : 0xffffffffu;
-    u64 next = (t->rip + i->length) & mask, target = (next + i->imm) & mask;
+    u64 next = (t->rip + i->length) & mask, target = branch_target(t, i);
     switch (treatment) {
     case DO_JUMP: emit_jump_to(t, target); break;
+    case DO_LOOP:
     case DO_JUMP_IF: emit_jump_if_to(t, i, target, next); break;
     case DO_CALL:
         emit_push_constant(t, next);
@@ -276,6 +225,8 @@ void emit_flow(struct translation *t, const struct insn *i, enum treatment treat
     case DO_CALL_INDIRECT: emit_call_indirect(t, i, next); break;
     default:
         emit_target(t, i);
+        if (!t->wide)
+            emit_target_check(t);
         emit_jump_indirect(t);
     }
 }

@@ -12,17 +12,25 @@ enum treatment {
     DO_NOTHING,     /* no operation */
     DO_PLAIN,       /* the same operation on the host, operands replaced */
     DO_LEA,
-    DO_STRING,      /* one element, upwards */
+    DO_STRING,      /* one element */
+    DO_STORE_SELECTOR, /* MOV from a segment register */
+    DO_LOAD_SELECTOR,  /* MOV to one, where that is simple: KEY_REAL */
     DO_TIME,        /* RDTSC, RDTSCP */
     DO_CLI,
+    DO_STI,
     DO_SWAPGS,
     DO_PUSHF,
     DO_PUSH,
     DO_PUSH_MEMORY,
+    DO_PUSH_SELECTOR,
+    DO_POP_SELECTOR,
+    DO_PUSH_ALL,
+    DO_POP_ALL,
     DO_POP,
     DO_LEAVE,
     DO_JUMP,
     DO_JUMP_IF,
+    DO_LOOP, /* LOOP, LOOPE, LOOPNE, JCXZ */
     DO_CALL,
     DO_RETURN,
     DO_JUMP_INDIRECT,
@@ -35,6 +43,12 @@ enum treatment {
 
 static inline bool treatment_is_call(enum treatment t) { return t >= DO_SYSENTER; }
 static inline bool treatment_enters_system(enum treatment t) { return t == DO_SYSENTER || t == DO_SYSCALL; }
+
+/* A branch that execution may go on behind, within the block. */
+static inline bool treatment_falls_through(enum treatment treatment)
+{
+    return treatment == DO_JUMP_IF || treatment == DO_LOOP;
+}
 
 enum { FIXUPS_MAX = 4 * BLOCK_INSNS, SIDE_EXITS_MAX = 8 };
 
@@ -59,9 +73,11 @@ struct translation {
     struct emitter e;
     bool wide;
     u32 key;
+    u64 tag;       /* code_tag() */
     u32 block;
     u8 class_behind; /* the class of the key behind a system call */
     u32 site;      /* of the current instruction, or 0 */
+    u8 word;       /* bytes that the current instruction pushes or pops, if it does */
     unsigned at;   /* the current instruction */
     unsigned count;
     u64 rip;       /* of the current instruction */
@@ -97,6 +113,7 @@ static inline struct host_rm guest_slot(unsigned reg)
     return rm_memory(RSP, (s32)(offsetof(struct vcpu, cpu.gpr) + reg * sizeof(u64)));
 }
 
+#define IN_VCPU(field) rm_memory(RSP, (s32)offsetof(struct vcpu, field))
 /* A field of the context that translated code shares with us. */
 #define IN_CONTEXT(field) rm_memory(RSP, (s32)offsetof(struct vcpu, context.field))
 
@@ -111,7 +128,24 @@ unsigned operand_reg(const struct isa_row *row);
 bool row_has_operand(const struct isa_row *row, enum isa_operand operand);
 bool row_writes_rm(const struct isa_row *row);
 bool row_writes_reg(const struct isa_row *row);
+enum seg row_segment(const struct isa_row *row, const struct insn *i);
 bool row_named(const struct isa_row *row, const char *mnemonic);
+
+/* Where the relative branch at t->rip goes. */
+static inline u64 branch_target(const struct translation *t, const struct insn *i)
+{
+    u64 target = t->rip + i->length + i->imm;
+    return i->opsize == 8 ? target : i->opsize == 4 ? (u32)target : (u16)target;
+}
+
+/* The segment of a memory operand: what its base adds, and where its limit lies. */
+enum segment_kind {
+    SEGMENT_NONE,  /* one that is not translated */
+    SEGMENT_FLAT,  /* nothing; nowhere */
+    SEGMENT_BASED, /* the base; in narrow code, at 4 GiB - 1 */
+    SEGMENT_LOW,   /* the base; not below 64 KiB - 1 */
+};
+enum segment_kind segment_kind(const struct translation *t, unsigned seg);
 
 /* ---- Emit --------------------------------------------------------------------------------------- */
 
@@ -121,6 +155,8 @@ u32 current_site(struct translation *t);
 void emit_site_if_zero(struct translation *t);
 /* Leaves to the current site. */
 void emit_site(struct translation *t);
+/* Leaves to the current site unless RCX is 0. */
+void emit_site_unless_zero(struct translation *t);
 
 /* Writes out what the jumps to sites so far go to, and jumps over it: they do not reach far. */
 void emit_fixups_inline(struct translation *t);
@@ -137,8 +173,11 @@ unsigned emit_linear_address(struct translation *t, const struct insn *i, unsign
 void emit_addend(struct translation *t, unsigned address, unsigned size, bool write);
 /* All of it: the operand in host memory. Uses RCX and R10. */
 struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, bool write);
-/* The same for a word at a register that points to the stack. */
-struct host_rm emit_stack_operand(struct translation *t, unsigned pointer, s32 disp, bool write);
+/* The same for `size` bytes on the stack, at a register and a displacement. */
+struct host_rm emit_stack_operand(struct translation *t, unsigned pointer, s32 disp, unsigned size, bool write);
+/* The linear address of the `size` bytes at the offset in R10, into R10, with the limit checked; `bits`: 16 if the offset
+ * fits so many, else 32. */
+void emit_segment_base(struct translation *t, unsigned seg, unsigned size, unsigned bits);
 
 /* ---- translate_coverage.c ---- */
 
@@ -160,9 +199,20 @@ void emit_lea_insn(struct translation *t, const struct insn *i);
 void emit_stack(struct translation *t, const struct insn *i, enum treatment treatment);
 /* Pushes R10. */
 void emit_push_scratch(struct translation *t);
+/* Words of t->word bytes between registers and the stack. */
+void emit_load_word(struct translation *t, unsigned reg, struct host_rm rm);
+void emit_store_word(struct translation *t, unsigned reg, struct host_rm rm);
+void emit_push_constant(struct translation *t, u64 value);
+/* Moves the stack pointer. Uses RCX. */
+void emit_stack_adjust(struct translation *t, s32 bytes);
+static inline unsigned stack_pointer(const struct translation *t) { return host_of(t->wide, RSP); }
+void emit_selector(struct translation *t, const struct insn *i, enum treatment treatment);
+/* Loads the segment register as real mode does with what is in a register of the host, which changes. */
+void emit_load_real(struct translation *t, enum seg seg, unsigned selector);
 void emit_string(struct translation *t, const struct insn *i);
 void emit_time(struct translation *t, const struct isa_row *row);
 void emit_cli(struct translation *t);
+void emit_sti(struct translation *t);
 void emit_pushf(struct translation *t);
 void emit_swapgs(struct translation *t);
 /* RCX &= the mask in memory, without flags. */
@@ -172,8 +222,8 @@ void emit_system_call(struct translation *t, const struct insn *i, enum treatmen
 void emit_jump_class(struct translation *t, u8 class);
 /* The host's arithmetic flags from those in EAX. Uses RAX and RCX. */
 void emit_load_flags_from_rax(struct emitter *e);
-/* Leaves to the current site if R10 is not canonical. Uses RCX. */
-void emit_canonical_check(struct translation *t);
+/* Leaves to the current site if R10 is not canonical, or beyond a limit of 64 KiB. Uses RCX. */
+void emit_target_check(struct translation *t);
 void emit_flow(struct translation *t, const struct insn *i, enum treatment treatment);
 /* Ends the block by a jump to `rip`. */
 void emit_jump_to(struct translation *t, u64 rip);
@@ -190,6 +240,17 @@ static inline unsigned emit_use(struct translation *t, unsigned reg, unsigned sc
         return host;
     emit_load(&t->e, scratch, guest_slot(reg));
     return scratch;
+}
+
+/* reg += bytes, in as many bits as an address of `addrsize` bytes has. Uses R10 if they are 16. */
+static inline void emit_add_address(struct translation *t, unsigned reg, s32 bytes, unsigned addrsize)
+{
+    if (addrsize == 2) {
+        emit_lea(&t->e, false, HOST_ADDRESS, rm_memory(reg, bytes));
+        emit_move_16(&t->e, reg, HOST_ADDRESS);
+    } else {
+        emit_lea(&t->e, addrsize == 8, reg, rm_memory(reg, bytes));
+    }
 }
 
 static inline u32 cache_offset(const struct translation *t, const u8 *at) { return (u32)(at - t->s->code.rw); }

@@ -16,8 +16,8 @@ static bool constant_address(const struct translation *t, const struct insn *i, 
     if (i->base < GPR_COUNT || i->index < GPR_COUNT)
         return false;
     *address = (u64)i->disp + (i->base == REG_RIP ? t->rip + i->length : 0);
-    if (i->addrsize == 4)
-        *address = (u32)*address;
+    if (i->addrsize != 8)
+        *address = i->addrsize == 4 ? (u32)*address : (u16)*address;
     return true;
 }
 
@@ -43,10 +43,12 @@ void emit_effective_address(struct translation *t, const struct insn *i, unsigne
         emit_scaled_index(t, i, to);
     } else {
         emit_lea(&t->e, wide, to, effective_rm(t, i));
+        if (i->addrsize == 2)
+            emit_load_16_zero(&t->e, to, rm_register(to));
     }
 }
 
-/* FS and GS of 32-bit code: an operand that wraps at 4 GiB is beyond the limit, and the interpreter's business. */
+/* Narrow code: an operand that wraps at 4 GiB is beyond the limit, and the interpreter's business. */
 static void emit_wrap_check(struct translation *t, unsigned size)
 {
     if (size == 1)
@@ -60,21 +62,53 @@ static void emit_wrap_check(struct translation *t, unsigned size)
     emit_site_if_zero(t);
 }
 
-unsigned emit_linear_address(struct translation *t, const struct insn *i, unsigned size)
+/* An operand that begins below 64 KiB must not end beyond: what lies there, the interpreter looks up. */
+static void emit_low_check_16(struct translation *t, unsigned size)
 {
-    unsigned native = t->wide ? 8 : 4;
-    bool based = i->seg >= SEG_FS && (t->wide || !(t->key & KEY_FLAT(i->seg)));
-    bool one_register = i->base < GPR_COUNT && i->index >= GPR_COUNT && i->disp == 0 && i->addrsize == native;
-    if (one_register && !based && host_of(t->wide, i->base) != HOST_NONE)
-        return host_of(t->wide, i->base);
-    emit_effective_address(t, i, HOST_ADDRESS);
-    if (!based)
-        return HOST_ADDRESS;
-    if (!t->wide)
+    if (size == 1)
+        return;
+    struct emitter *e = &t->e;
+    emit_lea(e, false, HOST_ADDEND, rm_memory(HOST_ADDRESS, (s32)size - 1 - 0x10000));
+    emit_shift_x(e, VEX_SHRX, false, HOST_ADDEND, HOST_ADDEND, HOST_READ_TABLE); /* 0 if it was 0 to 14, else negative */
+    emit_site_if_zero(t);
+}
+
+/* The same for an operand that begins anywhere. */
+static void emit_low_check_32(struct translation *t, unsigned size)
+{
+    struct emitter *e = &t->e;
+    emit_lea(e, true, HOST_ADDEND, rm_memory(HOST_ADDRESS, (s32)size - 1));
+    emit_shift_x(e, VEX_SHRX, true, HOST_ADDEND, HOST_ADDEND, HOST_WRITE_TABLE); /* >> 8 */
+    emit_shift_x(e, VEX_SHRX, true, HOST_ADDEND, HOST_ADDEND, HOST_WRITE_TABLE); /* >> 16 */
+    u8 *good = emit_jrcxz(e);
+    emit_site(t);
+    emit_patch_short(good, e->at);
+}
+
+void emit_segment_base(struct translation *t, unsigned seg, unsigned size, unsigned bits)
+{
+    enum segment_kind kind = segment_kind(t, seg);
+    if (kind == SEGMENT_FLAT)
+        return;
+    if (kind == SEGMENT_LOW && bits == 16)
+        emit_low_check_16(t, size);
+    else if (kind == SEGMENT_LOW)
+        emit_low_check_32(t, size);
+    else if (!t->wide && bits != 16)
         emit_wrap_check(t, size);
-    size_t base = offsetof(struct vcpu, cpu.seg[0].base) + i->seg * sizeof(struct segment);
+    size_t base = offsetof(struct vcpu, cpu.seg[0].base) + seg * sizeof(struct segment);
     emit_load(&t->e, HOST_ADDEND, rm_memory(RSP, (s32)base));
     emit_lea(&t->e, t->wide, HOST_ADDRESS, rm_indexed(HOST_ADDRESS, HOST_ADDEND, 0, 0));
+}
+
+unsigned emit_linear_address(struct translation *t, const struct insn *i, unsigned size)
+{
+    bool flat = segment_kind(t, i->seg) == SEGMENT_FLAT;
+    bool one_register = i->base < GPR_COUNT && i->index >= GPR_COUNT && i->disp == 0 && i->addrsize == (t->wide ? 8 : 4);
+    if (one_register && flat && host_of(t->wide, i->base) != HOST_NONE)
+        return host_of(t->wide, i->base);
+    emit_effective_address(t, i, HOST_ADDRESS);
+    emit_segment_base(t, i->seg, size, i->addrsize == 2 ? 16 : 32);
     return HOST_ADDRESS;
 }
 
@@ -113,6 +147,8 @@ static unsigned operand_bytes(const struct insn *i)
     const struct isa_row *row = &isa_rows[i->row];
     unsigned operand = operand_rm(row);
     unsigned size = operand < ISA_OPERANDS ? isa_operands[row->operands[operand]].size : OPZ_V;
+    if (size == OPZ_A)
+        return 2u * i->opsize;
     return size < ARRAY_LEN(bytes) && bytes[size] ? bytes[size] : i->opsize;
 }
 
@@ -126,16 +162,21 @@ struct host_rm emit_memory_operand(struct translation *t, const struct insn *i, 
     return rm_indexed(HOST_ADDEND, address, 0, 0);
 }
 
-struct host_rm emit_stack_operand(struct translation *t, unsigned pointer, s32 disp, bool write)
+struct host_rm emit_stack_operand(struct translation *t, unsigned pointer, s32 disp, unsigned size, bool write)
 {
     if (t->window) {
         current_site(t);
         return rm_indexed(HOST_WINDOW, pointer, 0, disp);
     }
-    if (disp) {
+    bool narrow = t->key & KEY_CODE16;
+    if (disp || narrow) {
         emit_lea(&t->e, t->wide, HOST_ADDRESS, rm_memory(pointer, disp));
         pointer = HOST_ADDRESS;
     }
-    emit_addend(t, pointer, t->wide ? 8 : 4, write);
+    if (narrow) {
+        emit_load_16_zero(&t->e, HOST_ADDRESS, rm_register(HOST_ADDRESS));
+        emit_segment_base(t, SEG_SS, size, 16);
+    }
+    emit_addend(t, pointer, size, write);
     return rm_indexed(HOST_ADDEND, pointer, 0, 0);
 }

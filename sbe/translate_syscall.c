@@ -8,19 +8,10 @@
 #include "core/segment.h"
 #include "sbe/translate_internal.h"
 
-#define IN_VCPU(field) rm_memory(RSP, (s32)offsetof(struct vcpu, field))
 #define SELECTOR_NULL_BITS 0xfffcu
 #define SELECTOR_RPL 3u
 /* What SYSRET takes from R11 (sbe/interp_syscall.c) and keeps outside the arithmetic flags. */
 #define SYSRET_SYSTEM_FLAGS (0x3c7fd7u & ~FLAGS_ARITH)
-
-/* Leaves to the current site unless RCX is 0. */
-static void emit_site_unless_zero(struct translation *t)
-{
-    u8 *zero = emit_jrcxz(&t->e);
-    emit_site(t);
-    emit_patch_short(zero, t->e.at);
-}
 
 /* The MSR must be what it is now. Uses R10. */
 static void emit_same(struct translation *t, struct host_rm msr, u64 value)
@@ -208,7 +199,7 @@ static void emit_sysret_check(struct translation *t)
     emit_pext(e, HOST_ADDEND, HOST_ADDRESS, IN_VCPU(interrupt_if));
     emit_site_unless_zero(t);
     emit_move(e, HOST_ADDRESS, host_of(true, RCX));
-    emit_canonical_check(t);
+    emit_target_check(t);
 }
 
 /* `operation` of group 1 on a register and a constant: writes flags. */

@@ -2,7 +2,6 @@
  * What they depend on beside registers is in the key of the block. */
 #include "sbe/translate_internal.h"
 
-
 static unsigned word_rex(unsigned bytes) { return bytes == 8 ? REX_W : REX_NONE; }
 
 /* ---- Time ----------------------------------------------------------------------------------------- */
@@ -37,6 +36,24 @@ void emit_cli(struct translation *t)
     struct emitter *e = &t->e;
     emit_load_32(e, HOST_ADDEND, IN_CPU(rflags));
     emit_and(e, IN_CONTEXT(without_if));
+    emit_store_32(e, HOST_ADDEND, IN_CPU(rflags));
+}
+
+/* The instruction behind STI still runs without interrupts. While none waits, that makes no difference: a block runs to its end
+ * before the next one can arrive. But at its end, somebody may look. */
+void emit_sti(struct translation *t)
+{
+    struct emitter *e = &t->e;
+    if (t->at + 1 == t->count) {
+        emit_site(t);
+        t->ended = true;
+        return;
+    }
+    emit_load(e, HOST_ADDEND, IN_VCPU(interrupt_if));
+    emit_site_unless_zero(t);
+    emit_load_32(e, HOST_ADDEND, IN_CPU(rflags));
+    emit_and(e, IN_CONTEXT(without_if));
+    emit_lea(e, false, HOST_ADDEND, rm_memory(HOST_ADDEND, FLAG_IF));
     emit_store_32(e, HOST_ADDEND, IN_CPU(rflags));
 }
 
@@ -79,32 +96,53 @@ static void emit_element(struct emitter *e, unsigned bytes, unsigned opcode, uns
     emit_modrm(e, reg, &rm);
 }
 
-static struct host_rm emit_element_at(struct translation *t, unsigned reg, unsigned bytes, bool write)
+/* The element at the offset in `reg`. Uses RCX and, unless the segment is flat, R10. */
+static struct host_rm emit_element_at(struct translation *t, unsigned seg, unsigned reg, unsigned bytes, bool write)
 {
+    if (t->key & KEY_CODE16) {
+        emit_load_16_zero(&t->e, HOST_ADDRESS, rm_register(reg));
+        emit_segment_base(t, seg, bytes, 16);
+        reg = HOST_ADDRESS;
+    }
     emit_addend(t, reg, bytes, write);
     return rm_indexed(HOST_ADDEND, reg, 0, 0);
 }
 
-/* With DF clear, addresses as wide as code, and no segment base: classify_string(). */
-void emit_string(struct translation *t, const struct insn *i)
+/* STOS, SCAS and the second half of MOVS and CMPS. In 16-bit code a value in R10 has to stand back while the address is made. */
+static void emit_destination(struct translation *t, const struct isa_row *row, unsigned bytes, unsigned value)
 {
     struct emitter *e = &t->e;
+    bool compares = row_named(row, "cmps") || row_named(row, "scas");
+    bool aside = (t->key & KEY_CODE16) && value == HOST_ADDRESS;
+    if (aside)
+        emit_store(e, value, IN_CONTEXT(scratch));
+    struct host_rm to = emit_element_at(t, SEG_ES, RDI, bytes, !compares);
+    if (aside) {
+        emit_lea(e, true, HOST_ADDEND, to);
+        to = rm_memory(HOST_ADDEND, 0);
+        emit_load(e, value, IN_CONTEXT(scratch));
+    }
+    emit_element(e, bytes, compares ? 0x3a : 0x88, value, to);
+}
+
+/* With addresses as wide as code, and segments as classify_string() wants them. */
+void emit_string(struct translation *t, const struct insn *i)
+{
     const struct isa_row *row = &isa_rows[i->row];
     unsigned bytes = element_bytes(row, i), value = RAX;
+    s32 step = t->key & KEY_DOWN ? -(s32)bytes : (s32)bytes;
     bool loads = row_named(row, "lods") || row_named(row, "movs") || row_named(row, "cmps");
     if (loads) {
         if (!row_named(row, "lods"))
             value = HOST_ADDRESS;
-        struct host_rm source = emit_element_at(t, RSI, bytes, false);
-        emit_element(e, bytes, 0x8a, value, source);
+        struct host_rm source = emit_element_at(t, i->seg, RSI, bytes, false);
+        emit_element(&t->e, bytes, 0x8a, value, source);
         emit_room(t, ROOM_REST_BYTES);
     }
     if (!row_named(row, "lods")) {
-        bool compares = row_named(row, "cmps") || row_named(row, "scas");
-        struct host_rm destination = emit_element_at(t, RDI, bytes, !compares);
-        emit_element(e, bytes, compares ? 0x3a : 0x88, value, destination);
-        emit_lea(e, t->wide, RDI, rm_memory(RDI, (s32)bytes));
+        emit_destination(t, row, bytes, value);
+        emit_add_address(t, RDI, step, i->addrsize);
     }
     if (loads)
-        emit_lea(e, t->wide, RSI, rm_memory(RSI, (s32)bytes));
+        emit_add_address(t, RSI, step, i->addrsize);
 }

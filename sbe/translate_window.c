@@ -17,14 +17,14 @@ bool window_wanted(const struct translation *t)
 {
     const struct sbe *s = t->s;
     const struct block *b = &s->blocks[t->block];
-    return s->windows && !t->wide && (!s->heat || heat_windows(s->heat, b->offset)) &&
-           !codecache_strained(s, b->offset + (t->rip - b->rip));
+    return s->windows && !t->wide && !(t->key & KEY_CODE16) && (!s->heat || heat_windows(s->heat, b->offset)) &&
+           !codecache_strained(s, block_offset(b, t->rip));
 }
 
 /* Segments with a base, x87 instructions, which remember the address, and sums of two registers want it in a register. */
 static bool wants_sum(const struct translation *t, const struct insn *i)
 {
-    bool based = i->seg >= SEG_FS && !(t->key & KEY_FLAT(i->seg));
+    bool based = segment_kind(t, i->seg) != SEGMENT_FLAT;
     return based || (isa_rows[i->row].attributes & A_X87) || (i->base < GPR_COUNT && i->index < GPR_COUNT);
 }
 
