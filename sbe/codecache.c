@@ -347,6 +347,20 @@ u8 codecache_class(struct vcpu *v, u32 key)
 
 /* ---- Death -------------------------------------------------------------------------------------- */
 
+/* A guest that rewrites one piece of code again and again should not push out all other code: the block that was made last
+ * leaves its space to the next. */
+static void space_give_back(struct sbe *s, const struct block *b)
+{
+    u32 first = (u32)(b - s->blocks), behind = (b->partner ? b->partner : first) + 1;
+    if (behind != s->blocks_used || b->first_site + b->sites != s->sites_used || b->first_link + b->links != s->links_used)
+        return;
+    s->code_used = b->indirect; /* where it begins */
+    s->blocks_used = first;
+    s->sites_used = b->first_site;
+    s->links_used = b->first_link;
+    s->discards++;
+}
+
 static void block_kill(struct vcpu *v, u32 block)
 {
     struct sbe *s = v->sbe;
@@ -364,6 +378,7 @@ static void block_kill(struct vcpu *v, u32 block)
             link_remove(s, &s->links[n]);
     jump_forget(v, b);
     b->key = BLOCK_DEAD;
+    space_give_back(s, b);
 }
 
 /* If nothing of a frame is translated any more, writes to it find no code. */

@@ -98,7 +98,7 @@ struct sbe {
     u32 region; /* that is being filled: */
     u32 code_used, blocks_used, sites_used, links_used; /* as far as that */
     u32 region_code[CACHE_REGIONS], region_blocks[CACHE_REGIONS]; /* the same of the others */
-    u64 discards; /* counts regions emptied: numbers of blocks, sites and links may mean others afterwards */
+    u64 discards; /* counts what makes numbers of blocks, sites and links mean others afterwards */
     /* Fixed stubs, by width of the guest's code: [0] 32 bits, [1] 64 bits. indirect_exit is what the tables of jumps
      * hold where nothing is remembered. */
     const u8 *enter[2], *site_exit[2], *link_exit[2], *budget_exit[2], *indirect_exit[2];
