@@ -17,14 +17,14 @@
 #include "sbe/insn.h"
 
 enum {
-    CACHE_CODE_BYTES = 10 << 20, /* unless vm_config.code_bytes says otherwise: at least CACHE_CODE_MIN */
+    CACHE_CODE_BYTES = 8 << 20, /* unless vm_config.code_bytes says otherwise: at least CACHE_CODE_MIN */
     CACHE_CODE_MIN = 1 << 20,
     CACHE_HASH = 1 << 16,
     CACHE_REGIONS = 16,
     /* Bytes of code for each record: blocks of Linux have about 100, 1.6 sites and 1.5 links. */
-    BYTES_PER_BLOCK = 128,
-    BYTES_PER_SITE = 64,
-    BYTES_PER_LINK = 64,
+    BYTES_PER_BLOCK = 96,
+    BYTES_PER_SITE = 48,
+    BYTES_PER_LINK = 56,
     BLOCK_INSNS = 64,       /* most instructions in a block */
     BLOCK_BYTES_MAX = 8192, /* most host bytes */
     BLOCK_SOFT = 4, /* most soft immediates */
