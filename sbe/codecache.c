@@ -11,7 +11,7 @@ static void block_evict(struct vcpu *v, u32 block);
 
 enum { HOST_LINE = 64 };
 
-static u32 region_code(const struct sbe *s, u32 region) { return s->code_start + region * s->region_bytes; }
+static u32 region_code(const struct sbe *s, u32 region) { return s->code_start + region * s->share.code; }
 
 /* Records of number 0 stay unused. */
 static u32 region_first(u32 region, u32 records) { return region ? region * records : 1; }
@@ -20,16 +20,16 @@ static void region_open(struct sbe *s, u32 region)
 {
     s->region = region;
     s->code_used = region_code(s, region);
-    s->blocks_used = region_first(region, REGION_BLOCKS);
-    s->sites_used = region_first(region, REGION_SITES);
-    s->links_used = region_first(region, REGION_LINKS);
+    s->blocks_used = region_first(region, s->share.blocks);
+    s->sites_used = region_first(region, s->share.sites);
+    s->links_used = region_first(region, s->share.links);
 }
 
 static void regions_start(struct sbe *s)
 {
     for (u32 n = 0; n < CACHE_REGIONS; n++) {
         s->region_code[n] = region_code(s, n);
-        s->region_blocks[n] = region_first(n, REGION_BLOCKS);
+        s->region_blocks[n] = region_first(n, s->share.blocks);
     }
     region_open(s, 0);
 }
@@ -43,9 +43,9 @@ static u32 region_blocks_end(const struct sbe *s, u32 region)
 bool codecache_has_space(const struct sbe *s)
 {
     u32 behind = s->region + 1;
-    return s->code_used + BLOCK_BYTES_MAX <= region_code(s, behind) && s->blocks_used + 2 <= behind * REGION_BLOCKS &&
-           s->sites_used + 2 * BLOCK_INSNS <= behind * REGION_SITES &&
-           s->links_used + 2 * BLOCK_INSNS <= behind * REGION_LINKS;
+    return s->code_used + BLOCK_BYTES_MAX <= region_code(s, behind) && s->blocks_used + 2 <= behind * s->share.blocks &&
+           s->sites_used + 2 * BLOCK_INSNS <= behind * s->share.sites &&
+           s->links_used + 2 * BLOCK_INSNS <= behind * s->share.links;
 }
 
 /* Goes on in the next region, where the oldest blocks are. */
@@ -55,8 +55,8 @@ static void region_next(struct vcpu *v)
     u32 next = (s->region + 1) % CACHE_REGIONS;
     s->region_code[s->region] = s->code_used;
     s->region_blocks[s->region] = s->blocks_used;
-    bool used = s->region_blocks[next] > region_first(next, REGION_BLOCKS);
-    for (u32 n = region_first(next, REGION_BLOCKS); n < s->region_blocks[next]; n++)
+    bool used = s->region_blocks[next] > region_first(next, s->share.blocks);
+    for (u32 n = region_first(next, s->share.blocks); n < s->region_blocks[next]; n++)
         if (s->blocks[n].key != BLOCK_DEAD)
             block_evict(v, n);
     region_open(s, next);
@@ -70,9 +70,9 @@ struct codecache_use codecache_use(const struct sbe *s)
     for (u32 n = 0; n < CACHE_REGIONS; n++) {
         u32 code = n == s->region ? s->code_used : s->region_code[n];
         use.code += code - region_code(s, n);
-        use.blocks += region_blocks_end(s, n) - region_first(n, REGION_BLOCKS);
+        use.blocks += region_blocks_end(s, n) - region_first(n, s->share.blocks);
     }
-    for (u32 n = 1; n < CACHE_BLOCKS; n++) {
+    for (u32 n = 1; n < CACHE_REGIONS * s->share.blocks; n++) {
         use.sites += s->blocks[n].sites;
         use.links += s->blocks[n].links;
     }
@@ -81,28 +81,65 @@ struct codecache_use codecache_use(const struct sbe *s)
 
 /* ---- Life --------------------------------------------------------------------------------------- */
 
-enum status codecache_create(struct vcpu *v)
+static u64 records_bytes(const struct region_share *s)
 {
-    u64 frame_count = v->vm->memory.size >> PAGE_SHIFT;
-    invariant(isa_row_count <= CALLED_ROWS);
+    return CACHE_REGIONS * (s->blocks * sizeof(struct block) + s->sites * sizeof(struct site) + s->links * sizeof(struct link));
+}
+
+static void records_place(struct sbe *s, void *memory)
+{
+    s->blocks = memory;
+    s->sites = (struct site *)(s->blocks + CACHE_REGIONS * s->share.blocks);
+    s->links = (struct link *)(s->sites + CACHE_REGIONS * s->share.sites);
+}
+_Static_assert(sizeof(struct block) % 8 == 0 && sizeof(struct site) % 8 == 0, "records lie behind each other");
+
+/* The cache without what it holds: NULL if the host has no memory. */
+static struct sbe *sbe_alloc(const struct vm *vm)
+{
     struct sbe *s = host_alloc(sizeof *s);
     if (!s)
+        return NULL;
+    s->frame_count = vm->memory.size >> PAGE_SHIFT;
+    s->code_limit = vm->config.code_bytes ? (u32)vm->config.code_bytes : CACHE_CODE_BYTES;
+    u32 region = s->code_limit / CACHE_REGIONS;
+    s->share = (struct region_share){
+        .blocks = region / BYTES_PER_BLOCK, .sites = region / BYTES_PER_SITE, .links = region / BYTES_PER_LINK};
+    s->frames = host_alloc(s->frame_count * sizeof *s->frames);
+    void *records = s->frames ? host_alloc(records_bytes(&s->share)) : NULL;
+    if (records) {
+        records_place(s, records);
+        return s;
+    }
+    if (s->frames)
+        host_free(s->frames, s->frame_count * sizeof *s->frames);
+    host_free(s, sizeof *s);
+    return NULL;
+}
+
+static void sbe_free(struct sbe *s)
+{
+    host_free(s->blocks, records_bytes(&s->share));
+    host_free(s->frames, s->frame_count * sizeof *s->frames);
+    host_free(s, sizeof *s);
+}
+
+enum status codecache_create(struct vcpu *v)
+{
+    invariant(isa_row_count <= CALLED_ROWS);
+    struct sbe *s = sbe_alloc(v->vm);
+    if (!s)
         return STATUS_NO_MEMORY;
-    s->frames = host_alloc(frame_count * sizeof *s->frames);
-    s->frame_count = frame_count;
-    s->code_limit = v->vm->config.code_bytes ? (u32)v->vm->config.code_bytes : CACHE_CODE_BYTES;
     s->code.landing = codecache_landing;
     s->code.context = s;
-    enum status status = s->frames ? host_exec_alloc(s->code_limit, &s->code) : STATUS_NO_MEMORY;
+    enum status status = host_exec_alloc(s->code_limit, &s->code);
     if (status != STATUS_OK) {
-        if (s->frames)
-            host_free(s->frames, frame_count * sizeof *s->frames);
-        host_free(s, sizeof *s);
+        sbe_free(s);
         return status;
     }
     v->sbe = s;
     s->code_start = (translate_fixed_stubs(v) + HOST_LINE - 1) & ~(HOST_LINE - 1u);
-    s->region_bytes = (s->code_limit - s->code_start) / CACHE_REGIONS & ~(HOST_LINE - 1u);
+    s->share.code = (s->code_limit - s->code_start) / CACHE_REGIONS & ~(HOST_LINE - 1u);
     s->blocks[0].key = BLOCK_DEAD;
     regions_start(s);
     return STATUS_OK;
@@ -110,10 +147,8 @@ enum status codecache_create(struct vcpu *v)
 
 void codecache_destroy(struct vcpu *v)
 {
-    struct sbe *s = v->sbe;
-    host_exec_free(&s->code);
-    host_free(s->frames, s->frame_count * sizeof *s->frames);
-    host_free(s, sizeof *s);
+    host_exec_free(&v->sbe->code);
+    sbe_free(v->sbe);
     v->sbe = NULL;
 }
 
@@ -122,9 +157,9 @@ void codecache_destroy(struct vcpu *v)
 static u32 *hash_head(struct sbe *s, u64 offset, u64 rip, u32 key)
 {
     u64 x = (offset ^ rip >> 3 ^ (u64)key << 20) * 0x9e3779b97f4a7c15ull; /* Fibonacci hashing */
-    return &s->hash[x >> 49];
+    return &s->hash[x >> 48];
 }
-_Static_assert(CACHE_HASH == 1 << 15, "64 - 49 bits");
+_Static_assert(CACHE_HASH == 1 << 16, "64 - 48 bits");
 
 u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
 {
@@ -203,14 +238,14 @@ void codecache_commit_rest(struct sbe *s, u32 block, u64 offset, unsigned bytes)
 
 u32 codecache_site(struct sbe *s, u32 block)
 {
-    invariant(s->sites_used < (s->region + 1) * REGION_SITES);
+    invariant(s->sites_used < (s->region + 1) * s->share.sites);
     s->blocks[block].sites++;
     return s->sites_used++;
 }
 
 u32 codecache_link(struct sbe *s, u32 block)
 {
-    invariant(s->links_used < (s->region + 1) * REGION_LINKS);
+    invariant(s->links_used < (s->region + 1) * s->share.links);
     s->blocks[block].links++;
     return s->links_used++;
 }
@@ -312,6 +347,20 @@ u8 codecache_class(struct vcpu *v, u32 key)
 
 /* ---- Death -------------------------------------------------------------------------------------- */
 
+/* A guest that rewrites one piece of code again and again should not push out all other code: the block that was made last
+ * leaves its space to the next. */
+static void space_give_back(struct sbe *s, const struct block *b)
+{
+    u32 first = (u32)(b - s->blocks), behind = (b->partner ? b->partner : first) + 1;
+    if (behind != s->blocks_used || b->first_site + b->sites != s->sites_used || b->first_link + b->links != s->links_used)
+        return;
+    s->code_used = b->indirect; /* where it begins */
+    s->blocks_used = first;
+    s->sites_used = b->first_site;
+    s->links_used = b->first_link;
+    s->discards++;
+}
+
 static void block_kill(struct vcpu *v, u32 block)
 {
     struct sbe *s = v->sbe;
@@ -329,6 +378,7 @@ static void block_kill(struct vcpu *v, u32 block)
             link_remove(s, &s->links[n]);
     jump_forget(v, b);
     b->key = BLOCK_DEAD;
+    space_give_back(s, b);
 }
 
 /* If nothing of a frame is translated any more, writes to it find no code. */
@@ -394,7 +444,7 @@ void codecache_forget_all(struct vcpu *v)
 {
     struct sbe *s = v->sbe;
     for (u32 region = 0; region < CACHE_REGIONS; region++)
-        for (u32 n = region_first(region, REGION_BLOCKS); n < region_blocks_end(s, region); n++) {
+        for (u32 n = region_first(region, s->share.blocks); n < region_blocks_end(s, region); n++) {
             s->frames[s->blocks[n].offset >> PAGE_SHIFT] = 0;
             s->blocks[n].key = BLOCK_DEAD;
         }
@@ -409,10 +459,10 @@ void codecache_forget_all(struct vcpu *v)
 /* Blocks lie in their region in the order of their numbers. */
 static const struct block *block_at(const struct sbe *s, u64 offset)
 {
-    u32 region = offset < s->code_start ? CACHE_REGIONS : (u32)((offset - s->code_start) / s->region_bytes);
+    u32 region = offset < s->code_start ? CACHE_REGIONS : (u32)((offset - s->code_start) / s->share.code);
     if (region >= CACHE_REGIONS)
         return NULL;
-    u32 low = region_first(region, REGION_BLOCKS), end = region_blocks_end(s, region), high = end;
+    u32 low = region_first(region, s->share.blocks), end = region_blocks_end(s, region), high = end;
     while (low < high) {
         u32 middle = (low + high) / 2;
         if (s->blocks[middle].end <= offset)

@@ -17,16 +17,14 @@
 #include "sbe/insn.h"
 
 enum {
-    CACHE_CODE_BYTES = 16 << 20, /* unless vm_config.code_bytes says otherwise: at least CACHE_CODE_MIN */
+    CACHE_CODE_BYTES = 8 << 20, /* unless vm_config.code_bytes says otherwise: at least CACHE_CODE_MIN */
     CACHE_CODE_MIN = 1 << 20,
-    CACHE_BLOCKS = 1 << 16,
-    CACHE_SITES = 1 << 17,
-    CACHE_LINKS = 1 << 17,
-    CACHE_HASH = 1 << 15,
+    CACHE_HASH = 1 << 16,
     CACHE_REGIONS = 16,
-    REGION_BLOCKS = CACHE_BLOCKS / CACHE_REGIONS,
-    REGION_SITES = CACHE_SITES / CACHE_REGIONS,
-    REGION_LINKS = CACHE_LINKS / CACHE_REGIONS,
+    /* Bytes of code for each record: blocks of Linux have about 100, 1.6 sites and 1.5 links. */
+    BYTES_PER_BLOCK = 96,
+    BYTES_PER_SITE = 48,
+    BYTES_PER_LINK = 56,
     BLOCK_INSNS = 64,       /* most instructions in a block */
     BLOCK_BYTES_MAX = 8192, /* most host bytes */
     BLOCK_SOFT = 4, /* most soft immediates */
@@ -94,11 +92,13 @@ struct sbe {
     struct host_exec code;
     u32 code_limit; /* bytes */
     u32 code_start; /* regions begin there, behind the fixed stubs, */
-    u32 region_bytes; /* each with so much code */
+    struct region_share {
+        u32 code, blocks, sites, links;
+    } share; /* of each: bytes, and numbers of records */
     u32 region; /* that is being filled: */
     u32 code_used, blocks_used, sites_used, links_used; /* as far as that */
     u32 region_code[CACHE_REGIONS], region_blocks[CACHE_REGIONS]; /* the same of the others */
-    u64 discards; /* counts regions emptied: numbers of blocks, sites and links may mean others afterwards */
+    u64 discards; /* counts what makes numbers of blocks, sites and links mean others afterwards */
     /* Fixed stubs, by width of the guest's code: [0] 32 bits, [1] 64 bits. indirect_exit is what the tables of jumps
      * hold where nothing is remembered. */
     const u8 *enter[2], *site_exit[2], *link_exit[2], *budget_exit[2], *indirect_exit[2];
@@ -118,9 +118,9 @@ struct sbe {
     u64 called[CALLED_ROWS]; /* how often translated code has left an instruction of this row to the interpreter */
     u32 *frames; /* by RAM page: list of its blocks */
     u64 frame_count;
-    struct block blocks[CACHE_BLOCKS];
-    struct site sites[CACHE_SITES];
-    struct link links[CACHE_LINKS];
+    struct block *blocks;
+    struct site *sites;
+    struct link *links;
 };
 
 enum status codecache_create(struct vcpu *v);

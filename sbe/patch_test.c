@@ -284,6 +284,29 @@ static void immediates_become_soft(void **state)
     vm_destroy(sbe);
 }
 
+/* An operation that is another one each time: its block is made anew in the space of the old one. */
+static void rewriting_evicts_nobody(void **state)
+{
+    (void)state;
+    static const u8 code[] = {0xb3, 0x05,                         /* mov bl, 5 */
+                              0x88, 0x1d, 0x00, 0xc0, 0x00, 0x00, /* mov [0xc000], bl */
+                              0x80, 0xf3, 0x28,                   /* xor bl, 0x28 */
+                              0xb9, 0x00, 0xc0, 0x00, 0x00,       /* mov ecx, 0xc000 */
+                              0xff, 0xd1,                         /* call ecx */
+                              0xeb, 0xee};                        /* jmp to the store */
+    static const u8 function[] = {0x05, 3, 0, 0, 0, 0xc3};        /* add eax, 3, or sub; ret */
+    enum { ROUNDS = 40000, ROUND = 7 };
+    struct vm *vm = create(&engine_sbe, 1 << 20);
+    struct vcpu *v = prepare(vm, PROTECTED, code, sizeof code);
+    machine_poke(vm, 0xc000, function, sizeof function);
+    v->cpu.gpr[RAX] = 1000;
+    run(vm, 1 + ROUND * ROUNDS);
+    assert_int_equal(v->cpu.gpr[RAX], 1000);
+    assert_true(vm->stats.code_kills >= ROUNDS - 10);
+    assert_int_equal(vm->stats.evictions, 0);
+    vm_destroy(vm);
+}
+
 /* ---- Want of space ------------------------------------------------------------------------------ */
 
 enum { FIELD = 0x100000, FIELD_END = 0x2e0000, STRIDE = 32 };
@@ -332,7 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_patches),          cmocka_unit_test(only_what_is_written_dies),
         cmocka_unit_test(walks_write_into_code),   cmocka_unit_test(immediates_become_soft),
-        cmocka_unit_test(old_regions_are_evicted),
+        cmocka_unit_test(rewriting_evicts_nobody), cmocka_unit_test(old_regions_are_evicted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,9 +34,9 @@ const struct option run_options_table[] = {
     {"shadow-memory", 0, OPTION_SIZE, FIELD(shadow_memory), "SIZE", "16M", "The machine",
      "Most that shadow page tables may take, 1M to 1G; beyond it, tables that were not used for long go. The guest cannot "
      "tell. Of engines that have them.", NULL},
-    {"code-cache", 0, OPTION_SIZE, FIELD(code_cache), "SIZE", "16M", "The machine",
-     "Most that translated code may take, 1M to 256M; beyond it, translation begins anew. The guest cannot tell. Of "
-     "engines that translate.", NULL},
+    {"code-cache", 0, OPTION_SIZE, FIELD(code_cache), "SIZE", "8M", "The machine",
+     "Most that translated code may take, 1M to 256M; beyond it, the oldest goes. What is known about the code takes up to three "
+     "times as much again. The guest cannot tell. Of engines that translate.", NULL},
     {"rtc", 0, OPTION_NUMBER, FIELD(rtc), "SECONDS", "1735689600", "The machine",
      "Time of the real-time clock at power-up, in seconds since 1970 (UTC). Never the host's own time, so that runs "
      "repeat; for that say --rtc $(date +%s).", NULL},
