@@ -80,12 +80,12 @@ measure_reprise_reverse() {
     local engine=$1 flavour=$2 server length
     length=$("$reprise" info "$out/$flavour.rlog" --json | sed -n 's/^ *"instructions": \([0-9]*\),$/\1/p')
     rm -f "$out/socket"
-    stopwatch 900 "$reprise" replay "$out/$flavour.rlog" --engine "$engine" --serial none --checkpoint-memory 64M \
+    stopwatch 900 "$reprise" replay "$out/$flavour.rlog" --engine "$engine" --serial none --checkpoint-memory 256M \
         --gdb "unix:$out/socket" >"$out/server" &
     server=$!
     steps_back reprise "$flavour" "$out/socket" 100 seek $((length * 9 / 10))
     wait $server || true
-    sed -n "s/^whole [^ ]* [^ ]* \([0-9]*\) .*/checkpoints $flavour 64 \1/p" "$out/server" >>"$raw"
+    sed -n "s/^whole [^ ]* [^ ]* \([0-9]*\) .*/checkpoints $flavour 256 \1/p" "$out/server" >>"$raw"
 }
 
 # Where Reprise's run ends: an address in the kernel that both come to. QEMU replays from its start for each step.
