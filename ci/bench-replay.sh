@@ -31,19 +31,22 @@ print("log", sys.argv[1], log["instructions"], log["log_bytes"],
 PYTHON
 }
 
-# Reprise on one kernel: unrecorded, recorded, recorded with a hash every million instructions; replayed, verified.
+# Reprise on one kernel: unrecorded, recorded, replayed; recorded with a hash every million instructions, verified.
+# Several times over, because what they are compared for are a few hundredths.
 measure_reprise_replay() {
     local engine=$1 flavour=$2
-    run_reprise "$engine" 900 "${replay_options[@]}" --no-record >"$out/engine" || true
-    put_whole "$flavour" unrecorded || return 0
-    run_reprise "$engine" 900 "${replay_options[@]}" --record "$out/$flavour.rlog" >"$out/engine" || true
-    put_whole "$flavour" recorded || return 0
-    run_reprise "$engine" 900 "${replay_options[@]}" --record "$out/hashed.rlog" --checkpoint 1M >"$out/engine" || true
-    put_whole "$flavour" recorded-hashed || return 0
-    stopwatch 900 "$reprise" replay "$out/$flavour.rlog" --engine "$engine" >"$out/engine" || true
-    put_whole "$flavour" replayed || true
-    stopwatch 900 "$reprise" replay "$out/hashed.rlog" --engine "$engine" --verify >"$out/engine" || true
-    put_whole "$flavour" verified || true
+    for _ in $(seq "$replay_turns"); do
+        run_reprise "$engine" 900 "${replay_options[@]}" --no-record >"$out/engine" || true
+        put_whole "$flavour" unrecorded || return 0
+        run_reprise "$engine" 900 "${replay_options[@]}" --record "$out/$flavour.rlog" >"$out/engine" || true
+        put_whole "$flavour" recorded || return 0
+        stopwatch 900 "$reprise" replay "$out/$flavour.rlog" --engine "$engine" >"$out/engine" || true
+        put_whole "$flavour" replayed || return 0
+        run_reprise "$engine" 900 "${replay_options[@]}" --record "$out/hashed.rlog" --checkpoint 1M >"$out/engine" || true
+        put_whole "$flavour" recorded-hashed || return 0
+        stopwatch 900 "$reprise" replay "$out/hashed.rlog" --engine "$engine" --verify >"$out/engine" || true
+        put_whole "$flavour" verified || return 0
+    done
     put_log "$flavour" "$out/$flavour.rlog" || failed replay "Debian $flavour: the log cannot be read"
 }
 
@@ -77,12 +80,12 @@ measure_reprise_reverse() {
     local engine=$1 flavour=$2 server length
     length=$("$reprise" info "$out/$flavour.rlog" --json | sed -n 's/^ *"instructions": \([0-9]*\),$/\1/p')
     rm -f "$out/socket"
-    stopwatch 900 "$reprise" replay "$out/$flavour.rlog" --engine "$engine" --serial none --checkpoint-memory 64M \
+    stopwatch 900 "$reprise" replay "$out/$flavour.rlog" --engine "$engine" --serial none --checkpoint-memory 256M \
         --gdb "unix:$out/socket" >"$out/server" &
     server=$!
     steps_back reprise "$flavour" "$out/socket" 100 seek $((length * 9 / 10))
     wait $server || true
-    sed -n "s/^whole [^ ]* [^ ]* \([0-9]*\) .*/checkpoints $flavour 64 \1/p" "$out/server" >>"$raw"
+    sed -n "s/^whole [^ ]* [^ ]* \([0-9]*\) .*/checkpoints $flavour 256 \1/p" "$out/server" >>"$raw"
 }
 
 # Where Reprise's run ends: an address in the kernel that both come to. QEMU replays from its start for each step.

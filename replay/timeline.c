@@ -18,14 +18,15 @@ static void set_repeating(struct timeline *t, bool on)
 }
 
 /* Keeps the present state, if it is the first moment of its icount and no checkpoint is near. One that does not fit
- * is done without. */
+ * is done without: t->tight. */
 static void keep(struct timeline *t)
 {
     int before = checkpoints_find(t->checkpoints, here(t));
     if (before >= 0 && here(t) - checkpoints_icount(t->checkpoints, (unsigned)before) < nearest)
         return;
     struct replay_place place = replay_tell(t->replay);
-    (void)checkpoints_take(t->checkpoints, &place, sizeof place);
+    if (checkpoints_take(t->checkpoints, &place, sizeof place) != STATUS_OK)
+        t->tight = true;
 }
 
 enum status timeline_create(struct timeline *t, u64 budget)
@@ -35,7 +36,7 @@ enum status timeline_create(struct timeline *t, u64 budget)
     if (status != STATUS_OK)
         return status;
     t->first = t->frontier = here(t);
-    t->within = t->repeating = false;
+    t->within = t->repeating = t->tight = false;
     struct replay_place place = replay_tell(t->replay);
     status = checkpoints_take(t->checkpoints, &place, sizeof place);
     if (status != STATUS_OK)

@@ -23,6 +23,7 @@ struct timeline {
     u64 frontier; /* the furthest icount reached */
     bool within;  /* the machine stands behind the first moment of its icount: an interrupt was delivered there */
     bool repeating;
+    bool tight;   /* a checkpoint did not fit, even alone: going back replays from far, until the guest needs less */
 };
 
 /* *t with the members above `checkpoints` set. `budget` bytes of checkpoints (checkpoint.h). */

@@ -11,6 +11,7 @@
 enum { IDT_AT = 0x3000, GDT_AT = 0x4000, HANDLER = 0x5000, VECTOR = 0x40, COUNTER = DATA, TICKS = DATA + 0x10 };
 enum { LAPIC_LVT_TIMER = 0x320, LAPIC_COUNT = 0x380, LAPIC_DIVIDE = 0x3e0 };
 enum { END = 60000, PERIOD = 777, BUDGET = 16 << 20 };
+enum { SMALL_BUDGET = 64 * PAGE_SIZE, UNUSED_PAGES = 0x40000 };
 
 static struct memory_log stored;
 static struct log_writer writer;
@@ -333,6 +334,27 @@ static void repeated_ground_is_told(void **state)
     assert_int_equal(timeline.frontier, 6000);
 }
 
+/* A guest that needs more than the budget: every place is still reached, and it is told that none is kept. */
+static void a_budget_that_is_too_small_is_told(void **state)
+{
+    (void)state;
+    timeline_destroy(&timeline);
+    assert_int_equal(timeline_create(&timeline, SMALL_BUDGET), STATUS_OK);
+    assert_int_equal(timeline_seek(&timeline, END), REPLAY_REACHED);
+    assert_false(timeline.tight);
+    replay.verify = false; /* what follows is no part of the recorded run */
+    assert_int_equal(timeline_seek(&timeline, 100), REPLAY_REACHED);
+    checkpoints_drop_after(timeline.checkpoints, 100);
+    for (u64 n = 0; n < SMALL_BUDGET / PAGE_SIZE; n++)
+        assert_true(mem_write32_sys(v, UNUSED_PAGES + n * PAGE_SIZE, 1));
+    assert_int_equal(timeline_seek(&timeline, END), REPLAY_REACHED);
+    assert_true(timeline.tight);
+    assert_int_equal(v->cpu.icount, END);
+    assert_int_equal(timeline_step_back(&timeline), REPLAY_REACHED);
+    assert_at(END - 1);
+    replay.verify = true;
+}
+
 static const struct engine *const engines[] = {&engine_interp, &engine_interp_shadow, &engine_sbe};
 
 int main(void)
@@ -342,6 +364,7 @@ int main(void)
         T(any_place_in_any_order), T(forwards_and_back_again), T(execution_stops), T(stops_at_a_handler), T(data_stops),
         T(deliveries_and_handlers), T(from_within_a_step_back_is_the_first_moment),
         T(what_takes_long_can_be_interrupted), T(repeated_ground_is_told),
+        T(a_budget_that_is_too_small_is_told),
     };
     int failures = 0;
     for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {

@@ -47,9 +47,22 @@ static void explain(const struct gdb_travel *t, enum replay_stop stop, char *tex
     }
 }
 
+/* Says once that going back is slow for want of memory. */
+static void warn(struct gdb_travel *t)
+{
+    char text[200];
+    if (!t->timeline.tight || t->warned)
+        return;
+    t->warned = true;
+    snprintf(text, sizeof text, "--checkpoint-memory: %" PRIu64 " MiB do not hold what the guest has in memory, so each step "
+             "back replays from far; give more", t->budget >> 20);
+    complain(0, text);
+}
+
 bool gdb_travel_seek(struct gdb_travel *t, u64 icount, char *message, size_t room)
 {
     enum replay_stop stop = timeline_seek(&t->timeline, icount);
+    warn(t);
     if (stop == REPLAY_REACHED)
         return true;
     explain(t, stop, message, room);
@@ -67,6 +80,7 @@ void gdb_travel_obey(struct gdb_travel *t, enum gdb_wish wish, struct gdb_stop *
     case GDB_BACK_CONTINUE: stop = timeline_reverse(line); break;
     default: stop = timeline_run(line, UINT64_MAX); break;
     }
+    warn(t);
     struct stops *stops = &gdb_server_session(t->server)->stops;
     *why = (struct gdb_stop){.kind = GDB_STOP_SIGNAL, .number = GDB_SIGNAL_TRAP};
     if (stop == REPLAY_DEBUG) {

@@ -10,6 +10,7 @@ struct gdb_travel {
     struct replay_session *session;
     u64 budget;       /* bytes of checkpoints */
     u64 spacing;      /* instructions between them */
+    bool warned;      /* that the budget is too small */
     bool always_mute; /* what the guest prints was seen in a run that goes on beside this one */
     struct timeline timeline;
     struct gdb_server *server;

@@ -71,7 +71,7 @@ static int verb_selftest(int argc, char **argv)
 /* Some verbs have more to say than the overview does. */
 static int verb_help(int argc, char **argv)
 {
-    static const char *const with_options[] = {"run", "replay", "verify", "info", "log", "diff", "trace",
+    static const char *const with_options[] = {"run", "replay", "seek", "verify", "info", "log", "diff", "trace",
                                                "who-wrote", "core", "timeline", "fuzz", NULL};
     static char help[] = "--help";
     const struct verb *verb = argc ? find_verb(argv[0]) : NULL;
@@ -83,21 +83,42 @@ static int verb_help(int argc, char **argv)
     return finish_output();
 }
 
+enum { SEEK_ARGUMENTS_MAX = 32 };
+
+static int help_seek(void)
+{
+    puts("Usage: reprise seek LOG|--last ICOUNT [OPTIONS]\n"
+         "Prints where the guest of a recorded run is after ICOUNT instructions: registers, code, stack.\n"
+         "OPTIONS are those of `reprise replay`, such as --engine, --verify or --snapshot-to FILE.\n"
+         "\n"
+         "  reprise seek --last 500M\n"
+         "  reprise seek boot.rlog 1500000 --snapshot-to there.snapshot");
+    return finish_output();
+}
+
 /* A replay without the guest's output. */
 static int verb_seek(int argc, char **argv)
 {
-    if (argc != 2 || argv[0][0] == '-' || argv[1][0] == '-') {
+    char *arguments[SEEK_ARGUMENTS_MAX] = {"--serial", "none", "--debug-console", "none"};
+    unsigned count = 4;
+    if (argc == 1 && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")))
+        return help_seek();
+    if (argc < 2 || argc > SEEK_ARGUMENTS_MAX - 5 || (argv[0][0] == '-' && strcmp(argv[0], "--last")) ||
+        argv[1][0] == '-') {
         fprintf(stderr, "reprise: seek takes a log and an icount; write for example `reprise seek LOG 1500000`\n");
         return EXIT_USAGE;
     }
-    char *arguments[] = {argv[0], "--to", argv[1], "--serial", "none", "--debug-console", "none"};
-    return verb_replay(ARRAY_LEN(arguments), arguments);
+    arguments[count++] = argv[0];
+    arguments[count++] = "--to";
+    for (int n = 1; n < argc; n++)
+        arguments[count++] = argv[n];
+    return verb_replay((int)count, arguments);
 }
 
 const struct verb verbs[] = {
     {"run", "OPTIONS", "boot a kernel and run it to its end", verb_run},
     {"replay", "LOG|--last", "repeat a recorded run", verb_replay},
-    {"seek", "LOG ICOUNT", "print where a recorded run is after so many instructions", verb_seek},
+    {"seek", "LOG|--last ICOUNT", "print where a recorded run is after so many instructions", verb_seek},
     {"info", "LOG|--last", "say what a log holds: machine, length, sizes, hashes", verb_info},
     {"log", "LOG|--last", "list the events of a log", verb_log},
     {"trace", "LOG|--last OPTIONS", "print instructions, memory accesses and events of a stretch of a recorded run", verb_trace},

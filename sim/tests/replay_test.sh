@@ -124,6 +124,32 @@ test_killed() {
     says 'is damaged'
 }
 
+# A log cut off anywhere is a prefix, or refused with a reason. REPRISE_TRUNCATE_STEP: bytes from one place to the next
+# (1: every place, which takes some minutes).
+test_truncated() {
+    make_guests
+    local size part got step=${REPRISE_TRUNCATE_STEP:-97}
+    { printf ab; sleep 0.6; printf c; sleep 0.6; printf q; } |
+        "$reprise" run --kernel echo -m 16M --debug-exit --record whole.log --checkpoint 500K >whole.out 2>/dev/null
+    "$reprise" log whole.log > whole.events
+    size=$(stat -c %s whole.log)
+    for part in $(seq 0 "$step" $((size - 1))); do
+        head -c "$part" whole.log > part.log
+        timeout 100 "$reprise" replay part.log --verify >part.out 2>err
+        got=$?
+        case $got in
+            18) says 'was not written to its end'; says 'state hashes are equal' ;;
+            15) says 'state hashes are equal' ;; # only the index is missing
+            2) says ';' ;;
+            *) fail "a log of $part bytes gives exit code $got"; cat err >&2 ;;
+        esac
+        [ $got -eq 2 ] && continue
+        cmp -s part.out <(head -c "$(stat -c %s part.out)" whole.out) || fail "from $part bytes another output is replayed"
+        "$reprise" log part.log > part.events 2>err || fail "the events in $part bytes cannot be read"
+        cmp -s part.events <(head -n "$(wc -l <part.events)" whole.events) || fail "other events are in $part bytes"
+    done
+}
+
 # A replay behind a live run sees all of it.
 test_follow() {
     make_guests
