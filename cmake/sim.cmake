@@ -79,10 +79,22 @@ if(CMOCKA)
     if(REPRISE_SANITIZED_BUILD)
       add_test(NAME sanitized.unit.${module}.${name} COMMAND ${REPRISE_SANITIZED_BUILD}/${module}_${name})
     endif()
+    if(REPRISE_CHECKED_BUILD)
+      add_test(NAME checked.unit.${module}.${name} COMMAND ${REPRISE_CHECKED_BUILD}/${module}_${name})
+    endif()
   endforeach()
 endif()
 # What ci/test builds in a second folder with -DSANITIZE=ON, and runs from this one (REPRISE_SANITIZED_BUILD).
 set(REPRISE_SANITIZED_BUILD "" CACHE PATH "build folder of the sanitized simulator, whose tests run as well")
+# The same with -DCHECKED=ON (core/checked.h); it boots a kernel as well.
+set(REPRISE_CHECKED_BUILD "" CACHE PATH "build folder of the checking simulator, whose tests run as well")
+if(REPRISE_CHECKED_BUILD)
+  foreach(engine sbe interp-shadow)
+    add_test(NAME checked.linux.${engine}.686
+      COMMAND ${CMAKE_SOURCE_DIR}/ci/linux-boot-test 686 ${REPRISE_CHECKED_BUILD} ${engine})
+    set_tests_properties(checked.linux.${engine}.686 PROPERTIES TIMEOUT 2400 ENVIRONMENT REPRISE_CACHE=${REPRISE_CACHE})
+  endforeach()
+endif()
 add_custom_target(sanitized DEPENDS reprise ${UNIT_TEST_PROGRAMS})
 
 # Stock kernels: what their programs print must be what they print under QEMU. ci/fetch-guests fetches them.

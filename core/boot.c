@@ -125,6 +125,11 @@ void boot_copy(struct boot_loader *l, u64 to, const void *from, u64 bytes)
     (void)physmem_load(&l->vm->memory, gpa(to), from, bytes);
 }
 
+void boot_copy_image(struct boot_loader *l, u64 to, const struct boot_image *image, u64 offset, u64 bytes)
+{
+    boot_copy(l, to, image->data + offset, bytes);
+}
+
 /* Descriptors as SDM vol. 3, 3.4.5 lays them out: base 0, limit 0xfffff pages, present, DPL 0, accessed. */
 #define DESCRIPTOR_CODE32 0x00cf9b000000ffffull
 #define DESCRIPTOR_CODE64 0x00af9b000000ffffull

@@ -63,11 +63,16 @@ struct linux_kernel {
     bool is_64bit;
 };
 
+/*@ requires image_valid(kernel);
+    assigns \nothing; */
 bool boot_is_linux(const struct boot_image *kernel)
 {
     return kernel->size >= H_VERSION && boot_u32(kernel->data + H_MAGIC) == MAGIC_HDRS;
 }
 
+/*@ requires loader_valid(l) && \valid(k) && image_valid(k->image) && \separated(l, l->why, k) && \separated(k->image, l->why, k);
+    assigns *l->why, k->version, k->header_end;
+    ensures header: \result == STATUS_OK ==> k->image->size >= H_END && k->header_end <= H_END; */
 static enum status check_header(struct boot_loader *l, struct linux_kernel *k)
 {
     const u8 *d = k->image->data;
@@ -89,6 +94,10 @@ static enum status check_header(struct boot_loader *l, struct linux_kernel *k)
     return STATUS_OK;
 }
 
+/*@ requires loader_valid(l) && \valid(k) && image_valid(k->image) && \separated(l, l->why, k) && \separated(k->image, l->why, k);
+    requires header: k->image->size >= H_END;
+    assigns *l->why, k->payload, k->payload_size;
+    ensures payload: \result == STATUS_OK ==> k->payload <= k->image->size && k->payload_size <= k->image->size - k->payload; */
 static enum status check_payload(struct boot_loader *l, struct linux_kernel *k)
 {
     const u8 *d = k->image->data;
@@ -108,6 +117,8 @@ static enum status check_payload(struct boot_loader *l, struct linux_kernel *k)
     return STATUS_OK;
 }
 
+/*@ requires \valid_read(k) && image_valid(k->image) && k->image->size >= H_END;
+    assigns \nothing; */
 /* Where the kernel runs: from protocol 2.10 on it says so, and how much it needs there. An older one is taken to need
  * four times its compressed size. */
 static u64 kernel_runtime_end(const struct linux_kernel *k)
@@ -182,20 +193,38 @@ static const struct initrd_format initrd_formats[] = {
     {0x438, 2, {0x53, 0xef}},                      /* ext2 and successors */
 };
 
+/*@ requires \valid_read(a + (0 .. count - 1)) && \valid_read(b + (0 .. count - 1));
+    assigns \nothing; */
+static bool same_bytes(const u8 *a, const u8 *b, u64 count)
+{
+    /*@ loop invariant 0 <= n <= count;
+        loop assigns n;
+        loop variant count - n; */
+    for (u64 n = 0; n < count; n++)
+        if (a[n] != b[n])
+            return false;
+    return true;
+}
+
 static bool is_initrd(const struct boot_image *initrd)
 {
     for (unsigned i = 0; i < ARRAY_LEN(initrd_formats); i++) {
         const struct initrd_format *f = &initrd_formats[i];
-        if (initrd->size >= f->offset + f->length && !memcmp(initrd->data + f->offset, f->magic, f->length))
+        if (initrd->size >= f->offset + f->length && same_bytes(initrd->data + f->offset, f->magic, f->length))
             return true;
     }
     return false;
 }
 
+/*@ requires \valid_read(digits + (0 .. 7));
+    assigns \nothing; */
 /* Eight hexadecimal digits of a cpio header; UINT64_MAX if they are not. */
 static u64 cpio_field(const u8 *digits)
 {
     u64 value = 0;
+    /*@ loop invariant 0 <= i <= 8;
+        loop assigns i, value;
+        loop variant 8 - i; */
     for (unsigned i = 0; i < 8; i++) {
         u8 c = digits[i] | 0x20;
         if (c >= '0' && c <= '9')
@@ -210,26 +239,32 @@ static u64 cpio_field(const u8 *digits)
 
 enum { CPIO_HEADER = 110, CPIO_FILE_SIZE = 54, CPIO_NAME_SIZE = 94 };
 
+/*@ requires image_valid(initrd);
+    assigns \nothing;
+    ensures place: \result <= initrd->size || \result == UINT64_MAX; */
 /* Follows the headers of an uncompressed newc archive to its trailer. Returns the offset of the first damage, or
  * UINT64_MAX: a truncated archive would otherwise show only as missing files, deep inside the guest. */
 static u64 cpio_damage(const struct boot_image *initrd)
 {
-    static const u8 trailer[] = "TRAILER!!!";
+    static const u8 magic[] = {'0', '7', '0', '7', '0'}, trailer[] = "TRAILER!!!";
+    /*@ loop invariant 0 <= at <= initrd->size + 3;
+        loop assigns at;
+        loop variant initrd->size + 3 - at; */
     for (u64 at = 0;;) {
         if (at + CPIO_HEADER > initrd->size)
             return at < initrd->size ? at : initrd->size;
         const u8 *header = initrd->data + at;
-        if (memcmp(header, "07070", 5) || (header[5] != '1' && header[5] != '2'))
+        if (!same_bytes(header, magic, sizeof(magic)) || (header[5] != '1' && header[5] != '2'))
             return at;
         u64 name_size = cpio_field(header + CPIO_NAME_SIZE), file_size = cpio_field(header + CPIO_FILE_SIZE);
         if (name_size > initrd->size || file_size > initrd->size)
             return at;
-        u64 file = boot_align_up(at + CPIO_HEADER + name_size, 4);
+        u64 file = (at + CPIO_HEADER + name_size + 3) / 4 * 4;
         if (file + file_size > initrd->size)
             return at;
-        if (name_size == sizeof(trailer) && !memcmp(header + CPIO_HEADER, trailer, sizeof(trailer)))
+        if (name_size == sizeof(trailer) && same_bytes(header + CPIO_HEADER, trailer, sizeof(trailer)))
             return UINT64_MAX;
-        at = boot_align_up(file + file_size, 4);
+        at = (file + file_size + 3) / 4 * 4;
     }
 }
 
@@ -348,10 +383,10 @@ enum status boot_linux(struct boot_loader *l)
     if (status != STATUS_OK)
         return status;
 
-    boot_copy(l, KERNEL, k.image->data + k.payload, k.payload_size);
+    boot_copy_image(l, KERNEL, k.image, k.payload, k.payload_size);
     boot_copy(l, COMMAND_LINE, l->images->append, strlen(l->images->append) + 1);
     if (l->images->initrd)
-        boot_copy(l, initrd, l->images->initrd->data, l->images->initrd->size);
+        boot_copy_image(l, initrd, l->images->initrd, 0, l->images->initrd->size);
     put_zero_page(l, &k, initrd);
     set_entry(l, &k);
     return STATUS_OK;

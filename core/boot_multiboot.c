@@ -40,10 +40,16 @@ struct multiboot_kernel {
     u64 end;    /* first byte after everything loaded, bss included; 0 while nothing is loaded */
 };
 
+/*@ requires image_valid(kernel);
+    assigns \nothing;
+    ensures inside: \result == UINT64_MAX || (\result + HEADER_BYTES <= kernel->size && \result < HEADER_SEARCH); */
 /* Offset of the header, or UINT64_MAX. It must lie wholly in the first 8192 bytes, aligned to 4 (3.1). */
 static u64 find_header(const struct boot_image *kernel)
 {
     u64 limit = kernel->size < HEADER_SEARCH ? kernel->size : HEADER_SEARCH;
+    /*@ loop invariant at <= limit + 4;
+        loop assigns at;
+        loop variant limit - at; */
     for (u64 at = 0; at + HEADER_BYTES <= limit; at += 4) {
         const u8 *h = kernel->data + at;
         if (boot_u32(h) == HEADER_MAGIC && (u32)(boot_u32(h) + boot_u32(h + 4) + boot_u32(h + 8)) == 0)
@@ -57,6 +63,8 @@ bool boot_is_multiboot(const struct boot_image *kernel)
     return find_header(kernel) != UINT64_MAX;
 }
 
+/*@ requires loader_valid(l) && \valid(k) && image_valid(k->image) && \separated(l, l->why, k) && \separated(k->image, l->why);
+    assigns l->used_count, l->used[0 .. BOOT_RANGES_MAX - 1], *l->why, k->end, guest_memory; */
 /* Loads one piece: `file_bytes` from `offset` of the image, then zeros up to `memory_bytes`. */
 static enum status load_piece(struct boot_loader *l, struct multiboot_kernel *k, u64 where, u64 offset, u64 file_bytes,
                               u32 address, u64 memory_bytes)
@@ -78,20 +86,23 @@ static enum status load_piece(struct boot_loader *l, struct multiboot_kernel *k,
         l->why->have = boot_low_end(l);
         return status;
     }
-    boot_copy(l, address, k->image->data + offset, file_bytes);
+    boot_copy_image(l, address, k->image, offset, file_bytes);
     (void)physmem_zero(&l->vm->memory, gpa(address + file_bytes), memory_bytes - file_bytes);
     if (address + memory_bytes > k->end)
         k->end = address + memory_bytes;
     return STATUS_OK;
 }
 
+/*@ requires loader_valid(l) && \valid(k) && image_valid(k->image) && \separated(l, l->why, k) && \separated(k->image, l->why);
+    requires header: k->header < HEADER_SEARCH;
+    assigns l->used_count, l->used[0 .. BOOT_RANGES_MAX - 1], *l->why, k->end, k->entry, guest_memory; */
 /* The address fields (3.1.3): text and data as one piece, then bss. */
 static enum status load_by_addresses(struct boot_loader *l, struct multiboot_kernel *k)
 {
-    const u8 *h = k->image->data + k->header;
     if (k->header + HEADER_ADDRESS_BYTES > k->image->size)
         return boot_refuse_at(l, k->image, k->header, "the address fields of the Multiboot header are cut off",
                               "the kernel is truncated: get it again");
+    const u8 *h = k->image->data + k->header;
     u32 header_address = boot_u32(h + 12), load = boot_u32(h + 16), load_end = boot_u32(h + 20);
     u32 bss_end = boot_u32(h + 24);
     u64 before = header_address - load; /* bytes of the image that are loaded in front of the header */
@@ -111,6 +122,10 @@ static enum status load_by_addresses(struct boot_loader *l, struct multiboot_ker
     return load_piece(l, k, k->header + 12, offset, file_bytes, load, memory_bytes);
 }
 
+/*@ requires loader_valid(l) && \valid_read(k) && image_valid(k->image) && \separated(l, l->why, k) && \separated(k->image, l->why);
+    assigns *l->why;
+    ensures table: \result == STATUS_OK ==> k->image->size >= ELF_HEADER &&
+        le32(k->image->data + 28) + le16(k->image->data + 44) * ELF_PHDR <= k->image->size; */
 static enum status check_elf(struct boot_loader *l, const struct multiboot_kernel *k)
 {
     const u8 *d = k->image->data;
@@ -129,6 +144,8 @@ static enum status check_elf(struct boot_loader *l, const struct multiboot_kerne
     return STATUS_OK;
 }
 
+/*@ requires loader_valid(l) && \valid(k) && image_valid(k->image) && \separated(l, l->why, k) && \separated(k->image, l->why);
+    assigns l->used_count, l->used[0 .. BOOT_RANGES_MAX - 1], *l->why, k->end, k->entry, guest_memory; */
 static enum status load_elf(struct boot_loader *l, struct multiboot_kernel *k)
 {
     enum status status = check_elf(l, k);
@@ -139,6 +156,10 @@ static enum status load_elf(struct boot_loader *l, struct multiboot_kernel *k)
     u32 entry = boot_u32(d + 24);
     unsigned loaded = 0;
     k->entry = entry;
+    /*@ loop invariant 0 <= i <= count && loaded <= i;
+        loop invariant loader_valid(l) && \valid(k) && image_valid(k->image) && d == k->image->data;
+        loop assigns i, loaded, status, l->used_count, l->used[0 .. BOOT_RANGES_MAX - 1], *l->why, k->end, k->entry, guest_memory;
+        loop variant count - i; */
     for (u64 i = 0; i < count; i++) {
         u64 where = table + i * ELF_PHDR;
         const u8 *p = d + where;
@@ -201,7 +222,7 @@ static enum status place_modules(struct boot_loader *l, const struct multiboot_k
         boot_put_u32(entry + 4, (u32)(at + m->size));
         boot_put_u32(entry + 8, (u32)text);
         boot_copy(l, *list + i * MODULE_BYTES, entry, MODULE_BYTES);
-        boot_copy(l, at, m->data, m->size);
+        boot_copy_image(l, at, m, 0, m->size);
     }
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 #include "core/vm.h"
 
+#include "core/checked.h"
 #include "core/exception.h"
 #include "core/host.h"
 #include "devices/chipset.h"
@@ -243,5 +244,6 @@ enum vm_stop vm_run(struct vm *vm, u64 until)
         v->stop_at = again ? c->icount + 1 : next_look(vm, deadline, until);
         vm->config.engine->run(v);
         fpu_park(v);
+        CHECKED(c->cpl <= 3 && (vm->stats.interrupts % CHECKED_BOARD || chipset_plausible(&vm->chipset)));
     }
 }

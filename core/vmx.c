@@ -60,16 +60,29 @@ _Static_assert(ARRAY_LEN(keys) <= 64, "parser.seen");
 
 static const char nothing[] = "";
 
+/*@ predicate piece_valid(struct piece p) = p.bytes <= 0x1000000000000 && \valid_read(p.at + (0 .. p.bytes - 1));
+    // It lies within another.
+    predicate piece_inside(struct piece p, struct piece q) =
+      q.at <= p.at && p.at + p.bytes <= q.at + q.bytes && \base_addr(p.at) == \base_addr(q.at) && p.bytes <= q.bytes;
+    predicate parser_valid(struct parser *p) = \valid(p) && \valid(p->vmx) && \valid(p->error); */
+
+/*@ requires parser_valid(p) && piece_valid(subject) && \separated(p->error, p);
+    assigns *p->error;
+    ensures refused: \result == 0; */
 static bool refuse(const struct parser *p, struct piece subject, const char *what, const char *action)
 {
     struct vmx_error *e = p->error;
     size_t n = 0;
     *e = (struct vmx_error){.line = p->line, .what = what, .action = action};
+    /*@ loop invariant 0 <= n <= VMX_SUBJECT_BYTES - 1 && n <= subject.bytes;
+        loop assigns n, e->subject[0 .. VMX_SUBJECT_BYTES - 1];
+        loop variant VMX_SUBJECT_BYTES - n; */
     for (; n < subject.bytes && n < VMX_SUBJECT_BYTES - 1; n++)
         e->subject[n] = subject.at[n] >= ' ' && subject.at[n] < 127 ? subject.at[n] : '?';
     return false;
 }
 
+//@ assigns \nothing;
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
 /* Do the first bytes of the piece, or all of them, spell `text`? Without regard to case. */
@@ -84,17 +97,30 @@ static bool spells(struct piece piece, const char *text, bool all)
     return true;
 }
 
+//@ assigns \nothing;
 static bool blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
+/*@ requires piece_valid(p);
+    assigns \nothing;
+    ensures trimmed: piece_valid(\result) && \result.bytes <= p.bytes; */
 static struct piece trimmed(struct piece p)
 {
-    for (; p.bytes && blank(p.at[0]); p.at++)
-        p.bytes--;
-    while (p.bytes && blank(p.at[p.bytes - 1]))
-        p.bytes--;
-    return p;
+    size_t first = 0, end = p.bytes;
+    /*@ loop invariant 0 <= first <= end;
+        loop assigns first;
+        loop variant end - first; */
+    while (first < end && blank(p.at[first]))
+        first++;
+    /*@ loop invariant first <= end <= p.bytes;
+        loop assigns end;
+        loop variant end; */
+    while (end > first && blank(p.at[end - 1]))
+        end--;
+    return (struct piece){p.at + first, end - first};
 }
 
+/*@ assigns \nothing;
+    ensures digit: -1 <= \result <= 15; */
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -103,6 +129,11 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/*@ requires \valid(p) && piece_valid(*p) && p->bytes > 0;
+    requires \separated(p, p->at + (0 .. p->bytes - 1));
+    assigns *p;
+    ensures shorter: piece_valid(*p) && p->bytes < \old(p->bytes) && p->at + p->bytes == \old(p->at + p->bytes);
+    ensures byte: \result <= 255; */
 /* The byte that begins the piece, which is shortened by it; negative for one that has no place in a text. */
 static int next_byte(struct piece *p)
 {
@@ -112,7 +143,7 @@ static int next_byte(struct piece *p)
         int high = p->bytes > 2 ? hex_digit(p->at[1]) : -1, low = p->bytes > 2 ? hex_digit(p->at[2]) : -1;
         if (high < 0 || low < 0)
             return -1;
-        byte = high << 4 | low;
+        byte = high * 16 + low;
         used = 3;
     }
     p->at += used;
@@ -120,28 +151,53 @@ static int next_byte(struct piece *p)
     return byte >= ' ' || byte == '\t' ? byte : -1;
 }
 
+/*@ requires parser_valid(p) && \separated(p->error, p);
+    assigns *p->error;
+    ensures refused: \result == 0; */
+static bool text_too_long(const struct parser *p)
+{
+    return refuse(p, (struct piece){nothing, 0}, "the texts are longer than 16 KiB together", "shorten them");
+}
+
+/*@ requires parser_valid(p) && piece_valid(value) && \valid(to) && p->vmx->text_used <= VMX_TEXT_BYTES;
+    requires \separated(p, p->vmx, p->error, to);
+    assigns *p->error, p->vmx->text_used, p->vmx->text[0 .. VMX_TEXT_BYTES - 1], *to;
+    ensures room: p->vmx->text_used <= VMX_TEXT_BYTES; */
 static bool take_text(struct parser *p, struct piece value, const char **to)
 {
     struct vmx *v = p->vmx;
     struct piece rest = value;
     const char *text = v->text + v->text_used;
+    /*@ loop invariant piece_valid(rest) && rest.bytes <= value.bytes;
+        loop invariant p->vmx == v && parser_valid(p) && v->text_used <= VMX_TEXT_BYTES;
+        loop assigns rest, *p->error, v->text_used, v->text[0 .. VMX_TEXT_BYTES - 1];
+        loop variant rest.bytes; */
     while (rest.bytes) {
         int byte = next_byte(&rest);
         if (byte < 0)
             return refuse(p, value, "a character that a text cannot hold", "write printable characters, and | as |7C");
-        if (v->text_used + 2 > VMX_TEXT_BYTES)
-            return refuse(p, (struct piece){nothing, 0}, "the texts are longer than 16 KiB together", "shorten them");
+        if (v->text_used == VMX_TEXT_BYTES)
+            return text_too_long(p);
         v->text[v->text_used++] = (char)byte;
     }
+    if (v->text_used == VMX_TEXT_BYTES)
+        return text_too_long(p);
     v->text[v->text_used++] = 0;
     *to = text;
     return true;
 }
 
+/*@ requires parser_valid(p) && piece_valid(value) && \valid(to) && \valid_read(key);
+    requires \separated(p, p->error, to, key);
+    assigns *p->error, *to;
+    ensures range: \result == 1 ==> key->least <= *to <= key->most; */
 static bool take_number(struct parser *p, const struct key *key, struct piece value, u64 *to)
 {
     u64 number = 0;
     bool ok = value.bytes;
+    /*@ loop invariant 0 <= n <= value.bytes;
+        loop assigns n, ok, number;
+        loop variant value.bytes - n; */
     for (size_t n = 0; ok && n < value.bytes; n++) {
         unsigned digit = (unsigned)(value.at[n] - '0');
         ok = digit < 10 && number <= (UINT64_MAX - digit) / 10;
@@ -174,6 +230,9 @@ static bool take_value(struct parser *p, const struct key *key, struct piece val
     return false;
 }
 
+/*@ requires parser_valid(p) && \valid(value) && piece_valid(*value) && \separated(p, p->error, value);
+    assigns *p->error, *value;
+    ensures inside: piece_valid(*value) && value->bytes <= \old(value->bytes); */
 /* What stands right of the `=`, without its quotes. */
 static bool unquote(struct parser *p, struct piece *value)
 {
@@ -183,6 +242,9 @@ static bool unquote(struct parser *p, struct piece *value)
         return refuse(p, *value, "a quote that is not closed at the end of the line", "write key = \"value\"");
     value->at++;
     value->bytes -= 2;
+    /*@ loop invariant 0 <= n <= value->bytes;
+        loop assigns n;
+        loop variant value->bytes - n; */
     for (size_t n = 0; n < value->bytes; n++)
         if (value->at[n] == '"')
             return refuse(p, *value, "a quote within quotes", "write it as |22");

@@ -123,6 +123,27 @@ static void test_too_long(void **state)
     assert_true(vmx_parse("reprise.kernel=k", 16, &vmx, &error));
 }
 
+/* A text that leaves no room even for the end of the next one, which is empty: that end lay behind the room. */
+static void test_no_room_for_an_end(void **state)
+{
+    (void)state;
+    static struct {
+        struct vmx vmx;
+        u8 behind;
+    } tight;
+    static char file[2 * VMX_TEXT_BYTES];
+    static const char first[] = "reprise.append=", second[] = "\nreprise.engine=\"\"";
+    memset(file, 'x', sizeof file);
+    memcpy(file, first, sizeof first - 1);
+    size_t end = sizeof first - 1 + VMX_TEXT_BYTES - 1;
+    memcpy(file + end, second, sizeof second - 1);
+    tight.behind = 0x5a;
+    assert_false(vmx_parse(file, end + sizeof second - 1, &tight.vmx, &error));
+    assert_non_null(strstr(error.what, "16 KiB"));
+    assert_true(tight.vmx.text_used <= VMX_TEXT_BYTES);
+    assert_int_equal(tight.behind, 0x5a);
+}
+
 /* Whatever bytes: an answer, texts inside their room, an error with a subject that ends. */
 static void test_any_bytes(void **state)
 {
@@ -145,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything), cmocka_unit_test(test_defaults), cmocka_unit_test(test_errors),
         cmocka_unit_test(test_nul),        cmocka_unit_test(test_too_long), cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_no_room_for_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "devices/bus_master.h"
 
+#include "core/checked.h"
 #include "core/vm.h"
 #include "mmu/access.h"
 
@@ -38,5 +39,6 @@ void bus_master_write(struct vm *vm, u64 address, const u8 *from, unsigned size)
         //@ check dma_within_buffer: 0 < part <= size - done;
         if (physmem_offset(&vm->memory, gpa(address + done)) != UINT64_MAX)
             phys_write(vm, gpa(address + done), from + done, part);
+        CHECKED(part <= size - done && (address + done) % PAGE_SIZE + part <= PAGE_SIZE);
     }
 }

@@ -1,6 +1,8 @@
 #include "mmu/shadow.h"
 
+#include "core/checked.h"
 #include "core/host.h"
+#include "mmu/shadow_audit.h"
 #include "mmu/shadow_state.h"
 
 enum { PAGES_MIN = 16, PAGES_MAX = 1 << 20 };
@@ -202,6 +204,7 @@ struct shadow_translation shadow_translate(struct vcpu *v, u64 linear, enum acce
     }
     shadow_begin(s); /* setting A and D may have been an operation by itself */
     shadow_fill(v, view, linear, &walk, &path);
+    CHECKED(s->stats.misses % CHECKED_SHADOW || !shadow_audit(v->vm));
     found = look_up(v, linear, access, view);
     return found.mapped || found.traced ? from_shadow(v->vm, found) : uncached;
 }

@@ -1,6 +1,8 @@
 /* Unpacked, decided, packed: three steps that a prover follows. */
 #include "mmu/shadow_entry.h"
 
+#include "core/checked.h"
+
 /* The rights of one entry. */
 struct decision {
     bool present, writable, executable, traced;
@@ -72,8 +74,44 @@ static u64 pack(struct decision d, u64 frame)
     return entry;
 }
 
+/*@ requires \valid_read(d) && \valid_read(r) && domain_valid(*d) && request_valid(*r);
+    assigns \nothing;
+    ensures same: \result != 0 <==> may_be_present(*d, *r); */
+static bool allows_presence(const struct shadow_domain *d, const struct shadow_request *r)
+{
+    if (!r->present || !r->accessed || (r->user_view && !r->user))
+        return false;
+    return r->table ? owned(&d->tables, r->frame) : owned(&d->memory, r->frame) && !(r->hide_user && r->user);
+}
+
+/*@ requires \valid_read(r) && request_valid(*r);
+    assigns \nothing;
+    ensures same: \result != 0 <==> may_be_written(*r); */
+static bool allows_writing(const struct shadow_request *r)
+{
+    return (r->writable || (!r->user_view && !r->write_protect)) && (r->table || (r->dirty && !r->watched));
+}
+
+/*@ requires \valid_read(r) && request_valid(*r);
+    assigns \nothing;
+    ensures same: \result != 0 <==> may_be_executed(*r); */
+static bool allows_execution(const struct shadow_request *r)
+{
+    return r->executable && (r->table || r->user_view || !r->smep || !r->user);
+}
+
+bool shadow_entry_honest(u64 entry, const struct shadow_domain *d, const struct shadow_request *r)
+{
+    bool present = entry % 2, writable = entry / SHADOW_WRITABLE % 2, executable = entry / SHADOW_NX == 0;
+    if (!present)
+        return entry == 0 && !allows_presence(d, r);
+    return allows_presence(d, r) && shadow_entry_frame(entry) == r->frame && (!writable || allows_writing(r)) &&
+           (!executable || allows_execution(r));
+}
+
 void shadow_entry_write(u64 *slot, const struct shadow_domain *d, const struct shadow_request *r)
 {
     struct decision rights = decide(d, r);
     *slot = rights.present ? pack(rights, r->frame) : 0;
+    CHECKED(shadow_entry_honest(*slot, d, r));
 }

@@ -87,6 +87,15 @@ struct shadow_request {
 /* Writes the entry that `r` asks for, as far as it may be had; 0 if it may not be there at all. A and D are clear. */
 void shadow_entry_write(u64 *slot, const struct shadow_domain *d, const struct shadow_request *r);
 
+/*@ requires \valid_read(d) && \valid_read(r) && domain_valid(*d) && request_valid(*r);
+    assigns \nothing;
+    ensures holds: \result != 0 <==> (entry_present(entry) == 1 <==> may_be_present(*d, *r)) &&
+        (entry_present(entry) == 0 ==> entry == 0) && (entry_present(entry) == 1 ==> entry_frame(entry) == r->frame) &&
+        (entry_writable(entry) == 1 ==> may_be_present(*d, *r) && may_be_written(*r)) &&
+        (entry_present(entry) == 1 && entry_nx(entry) == 0 ==> may_be_executed(*r)); */
+/* The contract above, as a function: for checking builds. */
+bool shadow_entry_honest(u64 entry, const struct shadow_domain *d, const struct shadow_request *r);
+
 /*@ requires \valid(slot);
     assigns *slot;
     ensures entry_writable(*slot) == 0;
@@ -118,6 +127,8 @@ static inline void shadow_entry_touch(u64 *slot, bool write)
     *slot |= SHADOW_ACCESSED | (write ? SHADOW_DIRTY : 0);
 }
 
+/*@ assigns \nothing;
+    ensures frame: \result == entry_frame(entry); */
 static inline u64 shadow_entry_frame(u64 entry) { return entry / 4096 % SHADOW_FRAME_LIMIT; }
 
 #endif

@@ -29,7 +29,10 @@ const char *const log_ending_names[LOG_ENDINGS] = {
 unsigned varint_put(u8 to[VARINT_MAX], u64 value)
 {
     unsigned used = 0;
-    for (; value >= 0x80; value >>= 7)
+    /*@ loop invariant 0 <= used < VARINT_MAX;
+        loop assigns used, value, to[0 .. VARINT_MAX - 1];
+        loop variant VARINT_MAX - used; */
+    for (; value >= 0x80 && used < VARINT_MAX - 1; value >>= 7) /* nine times seven bits leave one */
         to[used++] = (u8)(value | 0x80);
     to[used++] = (u8)value;
     return used;
@@ -38,11 +41,15 @@ unsigned varint_put(u8 to[VARINT_MAX], u64 value)
 bool varint_get(const u8 *from, size_t end, size_t *at, u64 *value)
 {
     *value = 0;
-    for (unsigned shift = 0; shift < 64 && *at < end; shift += 7) {
+    /*@ loop invariant 0 <= n <= VARINT_MAX;
+        loop invariant *at == \at(*at, Pre) + n && *at <= end;
+        loop assigns n, *at, *value;
+        loop variant VARINT_MAX - n; */
+    for (unsigned n = 0; n < VARINT_MAX && *at < end; n++) {
         u8 byte = from[(*at)++];
-        if (shift == 63 && byte > 1)
+        if (n == VARINT_MAX - 1 && byte > 1)
             return false;
-        *value |= (u64)(byte & 0x7f) << shift;
+        *value |= (u64)(byte & 0x7f) << 7 * n;
         if (!(byte & 0x80))
             return true;
     }

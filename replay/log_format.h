@@ -45,22 +45,40 @@ enum field {
     FIELD_FREE = 64, FIELD_PROGRAM = FIELD_FREE, FIELD_ENGINE, FIELD_HOST, FIELD_STARTED, FIELD_INTERVAL, FIELD_WALL,
 };
 
+/*@ requires bytes <= 8 && \valid(to + (0 .. bytes - 1));
+    assigns to[0 .. bytes - 1]; */
 static inline void put_le(u8 *to, u64 value, unsigned bytes)
 {
+    /*@ loop invariant 0 <= n <= bytes;
+        loop assigns n, to[0 .. bytes - 1];
+        loop variant bytes - n; */
     for (unsigned n = 0; n < bytes; n++)
         to[n] = (u8)(value >> 8 * n);
 }
 
+/*@ requires bytes <= 8 && \valid_read(from + (0 .. bytes - 1));
+    assigns \result \from from[0 .. bytes - 1], bytes; */
 static inline u64 get_le(const u8 *from, unsigned bytes)
 {
     u64 value = 0;
+    /*@ loop invariant 0 <= n <= bytes;
+        loop assigns n, value;
+        loop variant bytes - n; */
     for (unsigned n = 0; n < bytes; n++)
         value |= (u64)from[n] << 8 * n;
     return value;
 }
 
+/*@ requires \valid(to + (0 .. VARINT_MAX - 1));
+    assigns to[0 .. VARINT_MAX - 1];
+    ensures used: 1 <= \result <= VARINT_MAX; */
 /* Seven bits a byte, the lowest first, bit 7 set in all but the last. Returns the bytes written. */
 unsigned varint_put(u8 to[VARINT_MAX], u64 value);
+/*@ requires \valid(at) && \valid(value) && \separated(at, value) && *at <= end;
+    requires \valid_read(from + (0 .. end - 1)) && \separated(at, from + (0 .. end - 1)) && \separated(value, from + (0 .. end - 1));
+    assigns *at, *value;
+    ensures inside: \old(*at) <= *at <= end && *at <= \old(*at) + VARINT_MAX;
+    ensures progress: \result == 1 ==> *at > \old(*at); */
 /* Reads one at *at and advances it. False, with *at undefined, if it does not end before `end` or exceeds 64 bits. */
 bool varint_get(const u8 *from, size_t end, size_t *at, u64 *value);
 
@@ -68,6 +86,8 @@ bool varint_get(const u8 *from, size_t end, size_t *at, u64 *value);
  * bounds. The checksum, for the next chunk's `link`, is the header's last word. */
 void chunk_put(u8 to[LOG_CHUNK_HEADER], const struct chunk *chunk);
 bool chunk_get(const u8 from[LOG_CHUNK_HEADER], struct chunk *chunk);
+/*@ requires \valid_read(header + (0 .. LOG_CHUNK_HEADER - 1));
+    assigns \result \from header[0 .. LOG_CHUNK_HEADER - 1]; */
 static inline u32 chunk_checksum(const u8 header[LOG_CHUNK_HEADER])
 {
     return (u32)get_le(header + LOG_CHUNK_HEADER - 4, 4);

@@ -1,6 +1,6 @@
 #include "sbe/codecache.h"
 
-#include "core/panic.h"
+#include "core/checked.h"
 #include "core/vm.h"
 #include "mmu/access.h"
 #include "sbe/translate.h"
@@ -265,6 +265,7 @@ void codecache_chain(struct sbe *s, u32 link, u32 target)
     struct block *b = &s->blocks[target];
     if (l->target)
         return;
+    CHECKED(b->key != BLOCK_DEAD && s->blocks[l->block].key != BLOCK_DEAD);
     l->target = target;
     l->next = b->incoming;
     l->before = 0;

@@ -1,10 +1,11 @@
 /* The translator's passes, in order. */
 #include "sbe/translate_internal.h"
 
-#include "core/panic.h"
+#include "core/checked.h"
 #include "core/segment.h"
 #include "core/vm.h"
 #include "mmu/access.h"
+#include "sbe/codecache_audit.h"
 #include "sbe/decode.h"
 #include "sbe/fpu_thunk.h"
 #include "sbe/interp.h"
@@ -416,6 +417,7 @@ u32 translate_block(struct vcpu *v, u64 offset, u32 key)
         codecache_commit_rest(s, t.block, t.rest, bytes - first);
     }
     v->vm->stats.translations++;
+    CHECKED(v->vm->stats.translations % CHECKED_CODE || !codecache_audit(v));
     return t.block;
 }
 

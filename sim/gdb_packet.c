@@ -90,12 +90,13 @@ static const char digits[] = "0123456789abcdef";
 
 void gdb_put_binary(struct gdb_reply *r, const void *bytes, size_t count)
 {
-    size_t room = sizeof r->data - r->used;
-    r->full |= count > room;
-    if (count > room)
-        count = room;
-    memcpy(r->data + r->used, bytes, count);
-    r->used += count;
+    const u8 *from = bytes;
+    for (size_t n = 0; n < count; n++) {
+        if (r->used < sizeof r->data)
+            r->data[r->used++] = from[n];
+        else
+            r->full = true;
+    }
 }
 
 void gdb_put(struct gdb_reply *r, const char *text) { gdb_put_binary(r, text, strlen(text)); }
@@ -106,14 +107,15 @@ void gdb_put_number(struct gdb_reply *r, u64 value)
     unsigned n = sizeof text;
     do
         text[--n] = digits[value & 15];
-    while (value >>= 4);
+    while ((value >>= 4) && n);
     gdb_put_binary(r, text + n, sizeof text - n);
 }
 
 void gdb_put_hex(struct gdb_reply *r, const void *bytes, size_t count)
 {
-    for (const u8 *at = bytes; count--; at++) {
-        const char pair[2] = {digits[*at >> 4], digits[*at & 15]};
+    const u8 *from = bytes;
+    for (size_t n = 0; n < count; n++) {
+        const char pair[2] = {digits[from[n] >> 4], digits[from[n] & 15]};
         gdb_put_binary(r, pair, 2);
     }
 }
@@ -175,7 +177,7 @@ bool gdb_eat_hex(struct gdb_text *t, void *bytes, size_t count)
         if (digit_value(t->at[n]) < 0)
             return false;
     for (size_t n = 0; n < count; n++)
-        to[n] = (u8)(digit_value(t->at[2 * n]) << 4 | digit_value(t->at[2 * n + 1]));
+        to[n] = (u8)((digit_value(t->at[2 * n]) & 15) << 4 | digit_value(t->at[2 * n + 1]));
     t->at += 2 * count;
     return true;
 }

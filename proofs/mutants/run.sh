@@ -9,7 +9,7 @@ source=$work/mutant generated=$work/mutant/generated
 fresh_copy() {
     rm -rf "$source"
     mkdir -p "$source"
-    (cd "$repo" && cp -r core sbe mmu devices replay proofs "$source/")
+    (cd "$repo" && cp -r core sbe mmu devices replay sim metal proofs "$source/")
     generate_tables "$generated"
 }
 
