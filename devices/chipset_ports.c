@@ -24,7 +24,7 @@ struct port_range {
 
 static u32 read_pic(const struct port_access *a)
 {
-    a->cs->unsettled = 1; /* a poll acknowledges */
+    a->cs->unsettled |= pic_polled(&a->cs->pic, a->port); /* which acknowledges */
     return pic_read(&a->cs->pic, a->port);
 }
 static void write_pic(const struct port_access *a, u32 value)

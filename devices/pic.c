@@ -217,6 +217,8 @@ void pic_write(struct pic *p, u16 port, u8 value)
     update_cascade(p);
 }
 
+bool pic_polled(const struct pic *p, u16 port) { return p->chip[port >> 7 & 1].poll; }
+
 u8 pic_read(struct pic *p, u16 port)
 {
     struct pic_chip *c = &p->chip[port >> 7 & 1];

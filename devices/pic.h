@@ -29,6 +29,8 @@ struct pic {
 
 void pic_reset(struct pic *p);
 
+/* Will the next read of this port acknowledge an interrupt (poll mode)? */
+bool pic_polled(const struct pic *p, u16 port);
 /* Ports 0x20, 0x21, 0xA0, 0xA1. A read may acknowledge (poll mode). */
 u8 pic_read(struct pic *p, u16 port);
 void pic_write(struct pic *p, u16 port, u8 value);
