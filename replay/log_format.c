@@ -41,15 +41,11 @@ unsigned varint_put(u8 to[VARINT_MAX], u64 value)
 bool varint_get(const u8 *from, size_t end, size_t *at, u64 *value)
 {
     *value = 0;
-    /*@ loop invariant 0 <= n <= VARINT_MAX;
-        loop invariant *at == \at(*at, Pre) + n && *at <= end;
-        loop assigns n, *at, *value;
-        loop variant VARINT_MAX - n; */
-    for (unsigned n = 0; n < VARINT_MAX && *at < end; n++) {
+    for (unsigned shift = 0; shift < 64 && *at < end; shift += 7) {
         u8 byte = from[(*at)++];
-        if (n == VARINT_MAX - 1 && byte > 1)
+        if (shift == 63 && byte > 1)
             return false;
-        *value |= (u64)(byte & 0x7f) << 7 * n;
+        *value |= (u64)(byte & 0x7f) << shift;
         if (!(byte & 0x80))
             return true;
     }

@@ -74,11 +74,6 @@ static inline u64 get_le(const u8 *from, unsigned bytes)
     ensures used: 1 <= \result <= VARINT_MAX; */
 /* Seven bits a byte, the lowest first, bit 7 set in all but the last. Returns the bytes written. */
 unsigned varint_put(u8 to[VARINT_MAX], u64 value);
-/*@ requires \valid(at) && \valid(value) && \separated(at, value) && *at <= end;
-    requires \valid_read(from + (0 .. end - 1)) && \separated(at, from + (0 .. end - 1)) && \separated(value, from + (0 .. end - 1));
-    assigns *at, *value;
-    ensures inside: \old(*at) <= *at <= end && *at <= \old(*at) + VARINT_MAX;
-    ensures progress: \result == 1 ==> *at > \old(*at); */
 /* Reads one at *at and advances it. False, with *at undefined, if it does not end before `end` or exceeds 64 bits. */
 bool varint_get(const u8 *from, size_t end, size_t *at, u64 *value);
 

@@ -140,11 +140,21 @@ static bool honest(const struct shadow_space *space, unsigned view, u64 linear)
     return true;
 }
 
+/* Is the address space that is selected the one of the registers? */
+static bool selected(const struct shadow_space *space)
+{
+    bool wp = space->key.flags & ROLE_WRITE_PROTECT, smap = space->key.flags & ROLE_HIDE_USER;
+    return space->used && space->key.table == vcpu.cpu.cr3 && wp == ((vcpu.cpu.cr0 & CR0_WP) != 0) &&
+           smap == ((vcpu.cpu.cr4 & CR4_SMAP) != 0);
+}
+
 static const char *check(void)
 {
     const u64 linears[] = {0, page(1), page(2), page(3), large, large + page(directory), large + page(PT),
                            large + page(DATA_A), large + page(DATA_B)};
     const struct shadow *s = vm.shadow;
+    if (!selected(&s->space[s->current[0]]))
+        return "another address space is selected than the registers say";
     for (unsigned n = 0; n < s->spaces; n++)
         for (unsigned at = 0; s->space[n].used && at < SHADOW_VIEWS * ARRAY_LEN(linears); at++)
             if (!honest(&s->space[n], at % SHADOW_VIEWS, linears[at / SHADOW_VIEWS]))
