@@ -17,7 +17,7 @@ static const u8 *readable(const struct vcpu *v, enum tlb_rights rights, u64 line
 static u8 *writable(struct vcpu *v, enum tlb_rights rights, u64 linear, unsigned size)
 {
     struct tlb_entry *e = tlb_slot(v->tlb.entries[rights], linear);
-    return tlb_hit(e->write_tag, linear, size, v->tlb.epoch) ? (u8 *)(linear + e->addend) : NULL;
+    return tlb_hit(e->write_tag, linear, size, v->tlb.write_epoch) ? (u8 *)(linear + e->addend) : NULL;
 }
 
 static u64 get64(const u8 *at)
