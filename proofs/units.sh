@@ -35,7 +35,7 @@ unit shadow_entry wp full "spt_perm spt_own spt_dirty" wp/shadow_entry.c \
     -wp-fct owned,decide,pack,shadow_entry_write,shadow_entry_protect -wp-prover cvc5,cvc4,z3 -wp-timeout 40
 unit emit wp full "tc_bounds" wp/emit.c -wp-fct emitter_full,rm_register,rm_memory,rm_indexed,emit8,emit16,emit32,emit64,rex_bits,emit_rex,emit_modrm,emit_op,emit_load,emit_load_32,emit_store,emit_store_32,emit_move,emit_move_32,emit_lea,emit_constant,emit_store_constant_32,emit_shift_x,emit_bits,emit_pext,emit_pdep,emit_jump,emit_jump_if,emit_jrcxz,emit_jump_short,emit_patch_short
 unit numbers wp full "log_prefix" wp/numbers.c -wp-fct put_le,get_le,varint_put,chunk_checksum
-unit shadow_history scan full "scan_wx spt_perm spt_own spt_self spt_dirty ft_type ft_ref" scan/shadow.c -include string.h mmu/{shadow,shadow_audit,shadow_drop,shadow_entry,shadow_fill,shadow_pool,shadow_space,shadow_trace,walk,physmem,access,tlb,memtable,window}.c
+unit shadow_history scan full "scan_wx spt_perm spt_own spt_self spt_dirty ft_type ft_ref" scan/shadow.c -include string.h mmu/{shadow,shadow_audit,shadow_drop,shadow_entry,shadow_fill,shadow_pool,shadow_space,shadow_trace,walk,walk_memo,physmem,access,tlb,memtable,window}.c
 unit code_history scan full "scan_gen scan_cross tc_bounds tc_entry" scan/codecache.c @portable
 unit gdb_packet eva quick "-" eva/gdb_packet.c -eva-slevel-function main:20,gdb_feed:40,gdb_put_number:40,gdb_eat:60,gdb_eat_number:60,gdb_eat_hex:100,take_apart:100
 unit snapshot eva quick "log_rd" eva/snapshot.c @include:stubs/mmu/access.h -eva-slevel-function main:20,machine_state_valid:20,cpu_valid:20 -eva-split-return-function machine_state_valid:0,cpu_valid:0
