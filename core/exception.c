@@ -80,6 +80,9 @@ static bool vector_table_enter(struct vcpu *v, u64 table, const struct delivery 
     if (!stack_put(v, &s, flags, 2) || !stack_put(v, &s, v->cpu.seg[SEG_CS].selector, 2) ||
         !stack_put(v, &s, d->rip, 2))
         return false;
+    /* Only now (SDM vol. 2, "INT n", REAL-ADDRESS-MODE): the frame may lie over the vector. */
+    if (!mem_read32_sys(v, table + d->event->vector * 4u, &entry))
+        return false;
     segment_load_real(v, SEG_CS, (u16)(entry >> 16));
     v->cpu.rip = entry & 0xffff;
     stack_commit(v, &s);

@@ -52,6 +52,19 @@ static void real_mode(void **state)
     assert_true(m->v.cpu.rflags & FLAG_IF);
 }
 
+/* A stack that has come down to the vectors: the frame is pushed, then the vector is read. */
+static void real_mode_frame_over_vector(void **state)
+{
+    struct machine *m = *state;
+    mode_real(m);
+    put(m, VECTOR * 4, 0x02001234, 4);
+    segment_load(&m->v, SEG_CS, 0x100);
+    m->v.cpu.gpr[RSP] = VECTOR * 4 + 6;
+    external(m, VECTOR);
+    assert_at(m, 0x100, CALLER);
+    assert_int_equal(m->v.cpu.gpr[RSP], VECTOR * 4);
+}
+
 static void real_mode_has_no_error_code(void **state)
 {
     struct machine *m = *state;
@@ -568,7 +581,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(real_mode), T(real_mode_has_no_error_code), T(real_mode_short_table_shuts_down),
+        T(real_mode), T(real_mode_frame_over_vector), T(real_mode_has_no_error_code), T(real_mode_short_table_shuts_down),
         T(same_level), T(gate_of_16_bits), T(inner_level_and_back), T(software_interrupt_needs_dpl), T(absent_gate),
         T(bad_inner_stack), T(inner_stack_of_16_bits), T(tss_of_16_bits), T(double_fault),
         T(benign_then_contributory_is_serial), T(triple_fault), T(nmi_blocks_until_iret),

@@ -40,8 +40,8 @@ void coverage_add(struct coverage *c, const struct engine *engine, const struct 
         enum vm_stop stop = vm_run(vm, before + 1);
         c->instructions += cpu->icount > before;
         c->faults += trapped;
-        if (cpu->icount > before && !trapped)
-            c->executed[row < COVERAGE_ROWS ? row : 0]++;
+        if (cpu->icount > before)
+            (trapped ? c->trapped : c->executed)[row < COVERAGE_ROWS ? row : 0]++;
         if (stop == VM_STOP_WAIT_INPUT && vm_wake_time(vm) != CLOCK_NEVER)
             vm_skip_to(vm, vm_wake_time(vm)), skips++;
         else if (stop != VM_STOP_ICOUNT)

@@ -9,6 +9,7 @@ enum { COVERAGE_ROWS = 1024 };
 
 struct coverage {
     u64 executed[COVERAGE_ROWS]; /* by row of isa.def: retired without a fault */
+    u64 trapped[COVERAGE_ROWS];  /* ended in an exception */
     u64 instructions, faults;
 };
 

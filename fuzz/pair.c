@@ -131,7 +131,10 @@ static bool memory_explained(struct pair *p, u64 counts[KNOWN_ROWS_MAX])
 
 static void begin(struct pair *p)
 {
-    known_stretch_begin(&p->stretch, p->vm[0]->vcpu[0]);
+    struct vcpu *v = p->vm[0]->vcpu[0];
+    known_stretch_begin(&p->stretch, v);
+    if (v->cpu.activity == ACTIVITY_RUNNING) /* now: it may overwrite itself */
+        known_stretch_decode(&p->stretch, v, v->cpu.rip, 1);
     for (unsigned n = 0; n < 2; n++)
         p->since[n] = phys_track_writes(p->vm[n]);
 }
@@ -142,11 +145,13 @@ static bool same_or_explained(struct pair *p)
     if (!p->reference)
         return same(p);
     known_stretch_end(&p->stretch, p->vm[0]);
-    bool equal = p->stop[0] == p->stop[1] && state_same(p->vm[0], p->vm[1]);
+    bool together = p->stop[0] == p->stop[1], equal = together && state_same(p->vm[0], p->vm[1]);
     if (equal && memory_written_difference(p->vm[0], p->vm[1], p->since) == UINT64_MAX)
         return true;
-    return p->stop[0] == p->stop[1] && known_stretch_explain(&p->stretch, p->vm[0], p->vm[1], counts) &&
-           memory_explained(p, counts) && state_same(p->vm[0], p->vm[1]);
+    /* An explained fault that only one side raises may be the third in a row there, which ends the run. */
+    return (together || p->stop[0] == VM_STOP_TRIPLE_FAULT) &&
+           known_stretch_explain(&p->stretch, p->vm[0], p->vm[1], counts) && memory_explained(p, counts) &&
+           state_same(p->vm[0], p->vm[1]);
 }
 
 static void drive(const struct pair_setup *s, struct pair *p, struct pair_outcome *o)

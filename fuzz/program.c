@@ -24,7 +24,10 @@ static const u8 styles[][ITEMS] = {
     {12, 8, 8, 8, 3, 2, 40, 6, 2, 4, 2, 2, 4, 6},    /* system */
     {20, 10, 2, 30, 1, 0, 1, 4, 8, 8, 8, 6, 1, 12},  /* branches */
     {16, 12, 2, 8, 2, 2, 1, 8, 6, 4, 4, 30, 1, 6},   /* self-modification */
+    {6, 6, 12, 4, 2, 2, 50, 4, 4, 2, 2, 0, 2, 2},    /* system: the last two are of programs in changed surroundings */
+    {8, 50, 12, 4, 8, 4, 6, 16, 4, 2, 1, 3, 0, 2},   /* memory */
 };
+enum { STYLES_SYSTEM = 2, STYLES = ARRAY_LEN(styles) - STYLES_SYSTEM };
 
 struct composer {
     struct program *p;
@@ -330,7 +333,7 @@ static unsigned choose_options(struct random *r)
     return options;
 }
 
-void program_generate(struct program *p, u64 seed)
+static void generate(struct program *p, u64 seed, bool system)
 {
     static const u16 limits[] = {64, 256, 1024, 4096};
     static const u8 modes[] = {GUEST_REAL, GUEST_PROTECTED, GUEST_PROTECTED_16, GUEST_PAGED_32, GUEST_PAGED_PAE,
@@ -349,8 +352,18 @@ void program_generate(struct program *p, u64 seed)
     p->unit_seed = random_next(&c.r);
     p->data_seed = random_next(&c.r);
     c.mode = program_code_mode(p);
-    c.style = styles[random_below(&c.r, ARRAY_LEN(styles))];
+    c.style = styles[system ? STYLES + random_below(&c.r, STYLES_SYSTEM) : random_below(&c.r, STYLES)];
     choose_registers(&c);
     choose_segments(&c);
     add_code(&c);
+}
+
+void program_generate(struct program *p, u64 seed) { generate(p, seed, false); }
+
+void program_generate_system(struct program *p, u64 seed)
+{
+    generate(p, seed, true);
+    struct random r = {.state = seed ^ 0x5742a11d};
+    p->world_seed = random_next(&r);
+    p->world_mask = (u16)((random_next(&r) & random_next(&r)) | 1);
 }

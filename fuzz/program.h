@@ -48,6 +48,8 @@ struct program {
     u32 flags;
     u64 unit_seed; /* of FPU and SSE registers */
     u64 data_seed; /* of memory from GUEST_DATA on */
+    u64 world_seed; /* of the changes in its surroundings (fuzz/world.h) */
+    u16 world_mask; /* which of them are made */
     struct program_segment segment[SEG_COUNT];
     unsigned count;
     struct program_insn insn[PROGRAM_INSNS];
@@ -55,6 +57,12 @@ struct program {
 
 /* The same seed gives the same program. */
 void program_generate(struct program *p, u64 seed);
+
+/* The same kind of program in surroundings that are changed at random, with more of what uses them: far transfers, interrupts, task
+ * switches, accesses to pages of all rights. */
+void program_generate_system(struct program *p, u64 seed);
+/* A program that executes one row of isa.def again and again, where it works if it works anywhere. */
+void program_generate_row(struct program *p, u64 seed, unsigned row);
 
 /* One instruction of isa.def's row, with random operands that suit the program; false if it does not fit the mode. */
 bool program_row(struct random *r, unsigned row, enum code_mode mode, struct program_insn *insn);

@@ -1,7 +1,7 @@
 /* From a program to bytes in memory, and to the processor's state before the first instruction. */
 #include "core/cpuid.h"
 #include "core/segment.h"
-#include "fuzz/program.h"
+#include "fuzz/world.h"
 #include "mmu/access.h"
 
 #include <string.h>
@@ -172,6 +172,7 @@ void program_load(const struct program *p, struct vm *vm)
     v->cpu.aflags = p->flags;
     v->cpu.rip = p->origin - p->segment[SEG_CS].base;
     set_unit(&v->cpu, p->unit_seed);
+    world_apply(p, vm);
     tlb_flush(v);
     vcpu_update_mode(v);
 }

@@ -1,5 +1,5 @@
 #include "core/cpuid.h"
-#include "fuzz/program.h"
+#include "fuzz/world.h"
 #include "sim/disasm.h"
 
 #include <inttypes.h>
@@ -47,5 +47,6 @@ static void print_code(const struct program *p)
 void program_print(const struct program *p)
 {
     print_circumstances(p);
+    world_print(p);
     print_code(p);
 }

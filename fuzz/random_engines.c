@@ -1,12 +1,14 @@
 /* Random programs on two engines:
  *
  *   random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] [--program N] [--keep-going] [--no-shrink]
- *                  [--show] [--coverage N]
+ *                  [--show] [--coverage N] [--system | --by-row] [--rows FILE]
  *
  * Runs programs 0, 1, 2... of a seed on both engines and compares their whole state at every cut. A program for which
  * they differ, or one of them crashes or does not end, is made smaller and printed, with the state on both sides; then
  * the search ends with status 1 (or goes on, with --keep-going). --program N runs that one alone; --show prints it,
  * whatever comes of it. --coverage N tells how often the first engine executes each row of isa.def in N programs.
+ * --system changes page tables, descriptors, gates and tasks around each program; --by-row makes program N of row 1 + N mod (number of rows)
+ * of isa.def. --rows FILE writes how often each row was executed, and trapped, in programs on which both agree.
  * Status 2: usage. */
 #include "core/cpuid.h"
 #include "fuzz/apart.h"
@@ -33,12 +35,14 @@ struct options {
     double seconds;
     u64 programs, seed, program, coverage;
     bool keep_going, shrink, show;
+    bool system, by_row;
+    const char *rows;
 };
 
 static _Noreturn void usage(const char *what)
 {
     fprintf(stderr, "random_engines: %s\nusage: random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] "
-            "[--program N] [--keep-going] [--no-shrink] [--show] [--coverage N]\n", what);
+            "[--program N] [--keep-going] [--no-shrink] [--show] [--coverage N] [--system | --by-row] [--rows FILE]\n", what);
     exit(2);
 }
 
@@ -49,6 +53,17 @@ static u64 program_seed(const struct options *o, u64 number)
     struct random r = {.state = o->seed * 0x10001 + 0x1234567};
     r.state = random_next(&r) + number;
     return random_next(&r);
+}
+
+static void generate(const struct options *o, struct program *p, u64 number)
+{
+    u64 seed = program_seed(o, number);
+    if (o->system)
+        program_generate_system(p, seed);
+    else if (o->by_row)
+        program_generate_row(p, seed, (unsigned)(1 + number % (isa_row_count - 1)));
+    else
+        program_generate(p, seed);
 }
 
 static void load(void *context, struct vm *vm) { program_load(context, vm); }
@@ -207,7 +222,7 @@ static void examine_history(struct trial *t, u64 number, struct vm *vm[2])
     struct program before;
     u64 n = number;
     for (unsigned tries = 0; n && tries < PREDECESSORS && !t->before; tries++) {
-        program_generate(&before, program_seed(t->options, --n));
+        generate(t->options, &before, --n);
         t->before = before.model == t->program.model ? &before : NULL;
         if (t->before && !shows(t))
             t->before = NULL;
@@ -243,7 +258,7 @@ static int work_report(void *context)
 static void examine(const struct options *o, u64 number, struct vm *vm[2])
 {
     struct trial t = {.options = o, .verdict = vm ? VERDICT_DISAGREE : VERDICT_CRASH};
-    program_generate(&t.program, program_seed(o, number));
+    generate(o, &t.program, number);
     printf("%s and %s %s: --seed %" PRIu64 " --program %" PRIu64 "\n", o->engines[0]->name, o->engines[1]->name,
            vm ? "differ" : "crash or do not end", o->seed, number);
     if (!is_wanted(&t, &t.program)) {
@@ -256,11 +271,11 @@ static void examine(const struct options *o, u64 number, struct vm *vm[2])
 }
 
 /* True if the engines agree. */
-static bool run_program(const struct options *o, struct pair_pool *pool, u64 number)
+static bool run_program(const struct options *o, struct pair_pool *pool, struct coverage *coverage, u64 number)
 {
     struct program p;
     struct vm *vm[2];
-    program_generate(&p, program_seed(o, number));
+    generate(o, &p, number);
     if (o->show) {
         program_print(&p);
         fflush(stdout);
@@ -268,15 +283,22 @@ static bool run_program(const struct options *o, struct pair_pool *pool, u64 num
     struct pair_setup setup = setup_for(o, &p);
     setup.pool = pool;
     apart_limit(PROGRAM_SECONDS_MAX);
-    enum pair_result result = pair_run(&setup, vm).result;
+    struct pair_outcome outcome = pair_run(&setup, vm);
+    enum pair_result result = outcome.result;
+    apart_limit(0); /* what follows has limits of its own */
+    if (outcome.stop[0] != outcome.stop[1])
+        printf("they stop for different reasons (enum vm_stop): %d, %d\n", outcome.stop[0], outcome.stop[1]);
     if (result == PAIR_DISAGREE)
         examine(o, number, vm);
+    if (result == PAIR_AGREE && o->rows)
+        coverage_add(coverage, o->engines[0], &p);
     return result != PAIR_DISAGREE;
 }
 
 /* How far the search is; shared with the process that does it. */
 struct progress {
     u64 next, bad;
+    struct coverage coverage;
 };
 
 static bool goes_on(const struct options *o, const struct progress *at, u64 begin)
@@ -299,9 +321,18 @@ static int work_search(void *context)
     static struct pair_pool pool;
     const struct search *s = context;
     for (; goes_on(s->options, s->at, s->begin); s->at->next++)
-        s->at->bad += !run_program(s->options, &pool, s->at->next);
+        s->at->bad += !run_program(s->options, &pool, &s->at->coverage, s->at->next);
     pair_pool_destroy(&pool);
     return 0;
+}
+
+static void write_rows(const struct options *o, const struct coverage *c)
+{
+    FILE *f = o->rows ? fopen(o->rows, "we") : NULL;
+    for (unsigned row = 1; f && row < isa_row_count; row++)
+        fprintf(f, "%u %" PRIu64 " %" PRIu64 "\n", row, c->executed[row], c->trapped[row]);
+    if (o->rows && (!f || fclose(f)))
+        usage("--rows: the file cannot be written");
 }
 
 static int search(const struct options *o)
@@ -321,6 +352,7 @@ static int search(const struct options *o)
     }
     printf("%" PRIu64 " programs on %s and %s, seed %" PRIu64 ": %" PRIu64 " fail\n", s.at->next, o->engines[0]->name,
            o->engines[1]->name, o->seed, s.at->bad);
+    write_rows(o, &s.at->coverage);
     return s.at->bad != 0;
 }
 
@@ -330,7 +362,7 @@ static int coverage(const struct options *o)
     unsigned executed = 0;
     for (u64 n = 0; n < o->coverage; n++) {
         struct program p;
-        program_generate(&p, program_seed(o, n));
+        generate(o, &p, n);
         coverage_add(&c, o->engines[0], &p);
     }
     for (unsigned row = 1; row < isa_row_count; row++) {
@@ -368,6 +400,10 @@ static bool take_flag(struct options *o, const char *word)
         o->keep_going = true;
     else if (!strcmp(word, "--no-shrink"))
         o->shrink = false;
+    else if (!strcmp(word, "--system"))
+        o->system = true;
+    else if (!strcmp(word, "--by-row"))
+        o->by_row = true;
     else if (!strcmp(word, "--show"))
         o->show = true;
     else
@@ -379,6 +415,8 @@ static void take_value(struct options *o, const char *word, const char *value)
 {
     if (!strcmp(word, "--engines"))
         choose_engines(o, value);
+    else if (!strcmp(word, "--rows"))
+        o->rows = value;
     else if (!strcmp(word, "--seconds"))
         o->seconds = strtod(value, NULL);
     else if (!strcmp(word, "--programs"))

@@ -1,5 +1,7 @@
 #include "fuzz/shrink.h"
 
+#include "fuzz/world.h"
+
 #include <string.h>
 
 /* Without instructions [first, first + count): what branched to one of them goes to what follows. */
@@ -64,6 +66,11 @@ static void calm_circumstances(struct program *p, shrink_test *test, void *conte
     for (unsigned n = 0; n < SEG_COUNT; n++) {
         q = *p;
         memset(&q.segment[n], 0, sizeof q.segment[n]);
+        try_this(p, &q, test, context);
+    }
+    for (unsigned n = 0; n < WORLD_CHANGES; n++) {
+        q = *p;
+        q.world_mask &= (u16)~(1u << n);
         try_this(p, &q, test, context);
     }
     q = *p;

@@ -259,8 +259,9 @@ static void bochs_destroy(struct vcpu *v)
     engine_interp.destroy(v);
 }
 
-/* CPUID and its kin, by the interpreter, which has seen nothing of what Bochs did to memory. */
-static void execute_delegated(struct vcpu *v)
+/* CPUID and its kin, by the interpreter, which has seen nothing of what Bochs did to memory. False if that ends the run: a fault
+ * of theirs may be the third in a row. */
+static bool execute_delegated(struct vcpu *v)
 {
     leave(v);
     tlb_flush(v);
@@ -269,15 +270,20 @@ static void execute_delegated(struct vcpu *v)
     fpu_park(v);
     bochs.fetches = v->tlb.fetches;
     bochs.write_epoch = v->tlb.write_epoch;
+    if (v->cpu.activity != ACTIVITY_RUNNING)
+        return false;
     enter(v);
+    return true;
 }
 
 static void bochs_run(struct vcpu *v)
 {
     enter(v);
-    while (bochs.cpu->run() == BOCHS_DELEGATED)
-        execute_delegated(v);
-    leave(v);
+    bool runs = true;
+    while (runs && bochs.cpu->run() == BOCHS_DELEGATED)
+        runs = execute_delegated(v);
+    if (runs)
+        leave(v);
     v->vm->stats.engine_exits++;
 }
 

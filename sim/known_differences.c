@@ -1,5 +1,6 @@
 #include "sim/known_differences.h"
 
+#include "sbe/insn.h"
 #include "sbe/isa.h"
 #include "sim/state_fields.h"
 
@@ -110,7 +111,7 @@ static bool of_16_bits_in_64(const struct known_stretch *s, const struct cpu *ou
 static bool wraps_at_4g(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
 {
     const u32 near = 32;
-    bool wraps = (u32)s->before.rip + near < near || (u32)s->before.gpr[RSP] < near;
+    bool wraps = (u32)s->before.rip + near < near || (u32)s->before.gpr[RSP] < near || s->disp + near < near;
     (void)ours;
     (void)theirs;
     for (unsigned n = 0; n < GPR_COUNT; n++)
@@ -154,6 +155,108 @@ static bool only_c1(const struct known_stretch *s, const struct cpu *ours, const
     return (ours->fpu.fxsave[3] ^ theirs->fpu.fxsave[3]) == 2 && ours->fpu.fxsave[2] == theirs->fpu.fxsave[2];
 }
 
+/* Ours has refused an EIP beyond FFFFH of a frame with VM set; they have gone there. */
+static bool v86_frame_refused(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    const struct cpu *b = &s->before;
+    (void)ours;
+    return s->limit_faulted && cpu_protected(b) && !cpu_v86(b) && b->cpl == 0 && !(b->rflags & FLAG_NT) &&
+           (!theirs || cpu_v86(theirs));
+}
+
+/* They have found the value not to be storable, and have an exception pending; ours has met a fault of its destination first. Or
+ * none: then only the destination's A and D bits can differ. */
+static bool store_refused(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    bool first = s->faulted && (!theirs || (theirs->fpu.fxsave[2] & 0x80));
+    return last_row(s)->cls == CLS_FPU && (first || (!theirs && s->unit_pending));
+}
+
+/* A frame on a stack with a 16-bit pointer goes round its end. */
+static bool stack_wraps_at_64k(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    const u16 near = 64;
+    const struct cpu *b = &s->before;
+    (void)ours;
+    (void)theirs;
+    return !cpu_code64(b) && !(b->seg[SEG_SS].attributes & SEG_DB) && (u16)(b->gpr[RSP] + near) < 2u * near;
+}
+
+static bool only_rtm(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)s;
+    return (ours->dr[7] ^ theirs->dr[7]) == 0x800;
+}
+
+/* Another exception was met while one was delivered. */
+static bool delivery_faulted(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return s->faulted_again;
+}
+
+static bool task_faulted(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    return s->faulted && s->before.tr.selector != ours->tr.selector && ours->tr.selector == theirs->tr.selector;
+}
+
+static bool only_if(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    return s->faulted && (ours->rflags ^ theirs->rflags) == FLAG_IF;
+}
+
+static bool fetch_crosses(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    u64 at = s->before.seg[SEG_CS].base + s->before.rip;
+    (void)ours;
+    (void)theirs;
+    return s->faulted && s->rows[0] == ISA_INVALID && (at & PAGE_MASK) > PAGE_SIZE - INSN_MAX;
+}
+
+static bool enter_wraps(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return s->limit_faulted && !cpu_code64(&s->before) && (u32)s->before.gpr[RBP] < 256;
+}
+
+static bool repeats_nothing(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)ours;
+    (void)theirs;
+    return !s->faulted && !(u16)s->before.gpr[RCX];
+}
+
+static bool in_real_mode(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)s;
+    (void)theirs;
+    return !cpu_protected(ours);
+}
+
+/* A program was stepped when the instruction began, and is not any more. */
+static bool was_stepped(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)theirs;
+    return (s->before.rflags & FLAG_TF) && (!ours || !(ours->rflags & FLAG_TF));
+}
+
+static bool upper_halves(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    bool lower_same = true;
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        lower_same &= (u32)ours->gpr[n] == (u32)theirs->gpr[n];
+    return lower_same && cpu_code64(&s->before) && !cpu_code64(ours);
+}
+
+static bool only_step(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)s;
+    return (ours->pending_db ^ theirs->pending_db) == DR6_BS && (ours->rflags & FLAG_TF);
+}
+
 /* ---- The table ------------------------------------------------------------------------------------- */
 
 const struct known_row known_rows[] = {
@@ -185,8 +288,8 @@ const struct known_row known_rows[] = {
      "approximations; ours are the host processor's (SDM vol. 1, 11.6)"},
     {"bochs", "ps*", "st", NULL, KNOWN_OURS,
      "MMX shifts by an immediate 0 set bits 79..64 of the register, as all MMX writes (SDM vol. 1, 9.6.2); Bochs does not"},
-    {"bochs", "fcomi* fucomi* f2xm1 fyl2x* fptan fpatan fsin* fcos fprem*", "fsw", only_c1, KNOWN_UNDEFINED,
-     "C1 after a comparison, or the direction in which an approximation was rounded: ours is the host processor's"},
+    {"bochs", "fld fcomi* fucomi* f2xm1 fyl2x* fptan fpatan fsin* fcos fprem*", "fsw", only_c1, KNOWN_UNDEFINED,
+     "C1 after a comparison, after FLD of an empty register onto a full one, or of an approximation: ours is the host's"},
     {"bochs", "*", "*", wraps_at_4g, KNOWN_UNDEFINED,
      "with a limit of FFFFFFFFH, an access beyond it may fault or wrap (SDM vol. 3, 5.3): ours faults, Bochs wraps"},
     {"bochs", "nop prefetch*", "*", nop_of_p6, KNOWN_OURS,
@@ -195,14 +298,48 @@ const struct known_row known_rows[] = {
      "REX.R has no meaning with a segment register (SDM vol. 2, 2.2.1.2): Bochs raises #UD"},
     {"bochs", "f2xm1 fyl2x* fptan fpatan fsin* fcos fprem*", "st", NULL, KNOWN_UNDEFINED,
      "transcendental instructions: right to one unit in the last place (SDM vol. 1, 8.3.10); ours are the host's"},
-    {"bochs", "maskmovq", "cr2 fsw ftw st", faulted, KNOWN_UNDEFINED,
-     "MASKMOVQ that faults: whether MMX state has been entered, and which byte is reported (SDM vol. 2, \"MASKMOVQ\")"},
+    {"bochs", "maskmov*", "cr2 fsw ftw st", faulted, KNOWN_UNDEFINED,
+     "MASKMOVQ, MASKMOVDQU that fault: whether MMX state has been entered, and which byte is reported (SDM vol. 2, \"MASKMOVQ\")"},
     {"bochs", "*", "es.attributes ds.attributes fs.attributes gs.attributes", null_segments, KNOWN_UNDEFINED,
      "the hidden part of an unusable segment"},
     {"bochs", "mov", "memory", general_detect, KNOWN_OURS,
      "general detect pushes RF as every fault but an instruction breakpoint does (SDM vol. 3, 17.3.1.1); Bochs pushes 0"},
     {"bochs", "sysret", "rflags", only_rf, KNOWN_OURS,
      "SYSRET loads RFLAGS from R11 & 3C7FD7H, without RF (SDM vol. 2, \"SYSRET\"); Bochs takes RF"},
+    {"bochs", "fist* fst fstp fbstp", "*", store_refused, KNOWN_UNDEFINED,
+     "an x87 store with an unmasked exception of its value: whether its destination is touched, or faults, before that"},
+    {"bochs", "iret* ret* call jmp int*", "*", stack_wraps_at_64k, KNOWN_UNDEFINED,
+     "a frame that goes round the end of a 16-bit stack: popped one by one (ours) or \"top 12 bytes within limits\" (Bochs)"},
+    {"bochs", "mov", "dr", only_rtm, KNOWN_OURS,
+     "DR7 bit 11 (RTM) reads 0 on processors without RTM (SDM vol. 3, 17.2.4); Bochs keeps what is written"},
+    {"bochs", "*", "memory", delivery_faulted, KNOWN_UNDEFINED,
+     "an exception met while another was delivered: what the first delivery has pushed by then"},
+    {"bochs", "call jmp int* iret*", "es* cs* ss* ds* fs* gs* rflags", task_faulted, KNOWN_UNDEFINED,
+     "a task switch that faults in the new task: which of its segments have been loaded (SDM vol. 3, 7.3)"},
+    {"bochs", "*", "rflags", only_if, KNOWN_UNDEFINED,
+     "an operand both misaligned and beyond its segment: #GP or #SS, whose gates differ in these tests"},
+    {"bochs", "*", "memory", fetch_crosses, KNOWN_UNDEFINED,
+     "bytes that are no instruction at a page's end: whether the next page has been touched, too"},
+    {"bochs", "enter leave", "*", enter_wraps, KNOWN_UNDEFINED,
+     "a display, or a stack that LEAVE puts, around address 0: ours faults, Bochs wraps (SDM vol. 3, 5.3)"},
+    {"bochs", "psrlq psllq", "xmm", NULL, KNOWN_OURS,
+     "PSRLQ, PSLLQ by an immediate of 64: 0 (SDM vol. 2; ours is the host processor's); Bochs leaves the register"},
+    {"bochs", "dpp*", "mxcsr", NULL, KNOWN_UNDEFINED,
+     "flags of the intermediate sums of DPPS, DPPD: their order is the processor's (SDM vol. 2, \"DPPD\")"},
+    {"bochs", "fist* fst fstp fbstp", "fsw", faulted, KNOWN_UNDEFINED,
+     "an x87 store that faults: whether the flags of its value have been set"},
+    {"bochs", "ins* outs*", "*", repeats_nothing, KNOWN_OURS,
+     "REP INS, REP OUTS with a count of 0 access no port (SDM vol. 2, \"REP\"); Bochs asks for the permission all the same"},
+    {"bochs", "mov lmsw", "cs.attributes", in_real_mode, KNOWN_OURS,
+     "the hidden part of CS stays what it was until CS is loaded (SDM vol. 3, 9.9.2); Bochs makes it data"},
+    {"bochs", "sysret syscall", "*", was_stepped, KNOWN_UNDEFINED,
+     "SYSCALL, SYSRET that end single-stepping: whether they trap themselves, the manual does not say; processors do not"},
+    {"bochs", "sysret sysexit ret* iret* jmp call", "r*", upper_halves, KNOWN_UNDEFINED,
+     "upper halves of registers when 64-bit mode is left (SDM vol. 1, 3.4.1.1)"},
+    {"bochs", "sysret", "pending_db", only_step, KNOWN_UNDEFINED,
+     "SYSRET to a program with TF: processors trap before its first instruction, the manual is silent; Bochs behind it"},
+    {"bochs", "iret*", "*", v86_frame_refused, KNOWN_OURS,
+     "IRET to v86 mode with EIP above FFFFH: #GP(0) (SDM vol. 2, \"IRET\", RETURN-TO-VIRTUAL-8086-MODE); Bochs cuts EIP off"},
 };
 const unsigned known_row_count = ARRAY_LEN(known_rows);
 _Static_assert(ARRAY_LEN(known_rows) <= KNOWN_ROWS_MAX, "a count for each row");

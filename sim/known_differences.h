@@ -17,12 +17,15 @@ enum known_right {
 struct known_stretch {
     struct cpu before; /* of either */
     u64 faults;        /* that were delivered to the believed machine by then */
-    u64 limit_faults;  /* #GP and #SS among them */
+    u64 limit_faults;  /* #GP, #SS and #DF among them */
     bool faulted, limit_faulted; /* another one was on the way */
+    bool faulted_again;          /* more than one */
     unsigned count;    /* 0: not known which */
     u16 rows[KNOWN_BLOCK_MAX]; /* of isa.def; ISA_INVALID where none is */
     u8 opsize, rex;            /* of the last one: in bytes, and its REX prefix's low bits */
+    u32 disp;                  /* its displacement, cut off */
     bool shut_down;            /* the believed machine, at the end */
+    bool unit_pending;         /* there, an x87 exception waits for the next x87 instruction */
 };
 
 struct known_row {

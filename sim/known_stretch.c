@@ -20,10 +20,18 @@ void known_stretch_decode(struct known_stretch *s, struct vcpu *v, u64 rip, unsi
         s->rows[s->count++] = known ? insn.row : ISA_INVALID;
         s->opsize = known ? insn.opsize : 0;
         s->rex = known ? insn.rex : 0;
+        s->disp = known ? (u32)insn.disp : 0;
         if (!known || ends_block(isa_rows[insn.row].cls))
             break;
         rip += insn.length;
     }
+}
+
+/* Accesses beyond a limit, and what became of them where another exception was being delivered. */
+static u64 limit_faults_of(const struct vm *vm)
+{
+    const u64 *n = vm->stats.exceptions;
+    return n[VEC_GP] + n[VEC_SS] + n[VEC_DF];
 }
 
 static u64 faults_of(const struct vm *vm)
@@ -38,15 +46,17 @@ void known_stretch_begin(struct known_stretch *s, const struct vcpu *v)
 {
     s->before = v->cpu;
     s->faults = faults_of(v->vm);
-    s->limit_faults = v->vm->stats.exceptions[VEC_GP] + v->vm->stats.exceptions[VEC_SS];
+    s->limit_faults = limit_faults_of(v->vm);
     s->count = 0;
 }
 
 void known_stretch_end(struct known_stretch *s, const struct vm *ours) 
 {
     s->faulted = faults_of(ours) != s->faults;
-    s->limit_faulted = ours->stats.exceptions[VEC_GP] + ours->stats.exceptions[VEC_SS] != s->limit_faults;
+    s->faulted_again = faults_of(ours) - s->faults > 1;
+    s->unit_pending = ours->vcpu[0]->cpu.fpu.fxsave[2] & 0x80; /* FSW.ES */
     s->shut_down = ours->vcpu[0]->cpu.activity == ACTIVITY_SHUTDOWN;
+    s->limit_faulted = limit_faults_of(ours) != s->limit_faults || s->shut_down;
 }
 
 static bool same_code(const struct cpu *a, const struct cpu *b)

@@ -28,6 +28,10 @@ if(TARGET reprise-bochs AND TARGET reprise)
   if(TARGET random_engines)
     add_test(NAME engines.bochs COMMAND random_engines --engines interp,bochs --programs 200 --seed 18)
     add_test(NAME engines.bochs.planted COMMAND random_engines_faulty --engines faulty,bochs --programs 200 --seed 18)
+    add_test(NAME engines.bochs.rows COMMAND random_engines --engines interp,bochs --by-row --programs 400 --seed 1)
+    add_test(NAME engines.bochs.system COMMAND random_engines --engines interp,bochs --system --programs 300 --seed 1)
+    set_tests_properties(engines.bochs.rows engines.bochs.system PROPERTIES TIMEOUT 300
+      ENVIRONMENT "REPRISE_BOCHS=$<TARGET_FILE:reprise-bochs>")
     set_tests_properties(engines.bochs engines.bochs.planted PROPERTIES TIMEOUT 300
       ENVIRONMENT "REPRISE_BOCHS=$<TARGET_FILE:reprise-bochs>;REPRISE_FAULT=adc@0")
     set_tests_properties(engines.bochs.planted PROPERTIES PASS_REGULAR_EXPRESSION ": adc .*1 fail")

@@ -12,7 +12,7 @@ fail() { echo "FAIL: $*" >&2; failures=$((failures + 1)); }
 # code WANT COMMAND...: its exit code must be WANT; output in out, stderr in err.
 code() {
     local want=$1 got; shift
-    timeout 200 "$@" >out 2>err </dev/null
+    timeout 900 "$@" >out 2>err </dev/null
     got=$?
     [ $got -eq "$want" ] || { fail "exit code $got instead of $want: $*"; cat err >&2; }
 }
@@ -67,7 +67,7 @@ test_search() {
         echo "fuzz_guest_test: skipped: there is no afl-fuzz (Debian: afl++)" >&2
         exit 77
     fi
-    code 4 "$reprise" fuzz --guest base.rlog --minutes 2 --until-crash --json -o out.d
+    code 4 "$reprise" fuzz --guest base.rlog --minutes 12 --until-crash --json -o out.d
     has '"end": "the guest reports a crash"'
     log=$(ls out.d/crashes/*.rlog | head -n 1)
     timeout 100 "$reprise" replay "$log" --verify --debug-console none >/dev/null 2>err
