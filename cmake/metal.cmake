@@ -20,7 +20,8 @@ add_test(NAME metal.selftest COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-selftest ${CMA
 add_test(NAME metal.replay COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-replay-test ${CMAKE_BINARY_DIR})
 add_test(NAME metal.console COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-console-test ${CMAKE_BINARY_DIR})
 add_test(NAME metal.crash COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-crash-test ${CMAKE_BINARY_DIR})
-set_tests_properties(metal.selftest metal.replay metal.console metal.crash PROPERTIES LABELS metal)
+add_test(NAME metal.attack COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-attack-test ${CMAKE_BINARY_DIR})
+set_tests_properties(metal.selftest metal.replay metal.console metal.crash metal.attack PROPERTIES LABELS metal)
 add_test(NAME metal.boot COMMAND ${CMAKE_SOURCE_DIR}/ci/metal-boot-test ${CMAKE_BINARY_DIR})
 set_tests_properties(metal.boot PROPERTIES LABELS "metal;slow" TIMEOUT 1500)
 foreach(engine interp sbe) # those of metal/guest.c
