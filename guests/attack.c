@@ -1,5 +1,5 @@
-/* Attacks on whoever runs this guest: on its memory, its tables, its translated code, and what it owns of the processor. Each is a
- * row with the outcome that an unshared processor has: an exception in the guest, or nothing. Two widths share the rows.
+/* Attacks on whoever runs this guest: on its memory, its tables, its translated code, and what it owns of the
+ * processor. Each is a row with the outcome that an unshared processor has: an exception in the guest, or nothing.
  * Exceptions by instruction: SDM vol. 2; addresses: vol. 1, 3.3.7.1; descriptors: vol. 3, 5.2 to 5.8. */
 #include "guests/lib/pages.h"
 
