@@ -4,16 +4,35 @@
 #include "core/vm.h"
 #include "sbe/codecache.h"
 
-static bool alive(const struct sbe *s, u32 n) { return n && n < s->blocks_used && s->blocks[n].key != BLOCK_DEAD; }
+/* The blocks of a region: from its first to one behind its last. Number 0 is no block. */
+static u32 region_begin(const struct sbe *s, u32 region) { return region ? region * s->share.blocks : 1; }
+static u32 region_end(const struct sbe *s, u32 region)
+{
+    return region == s->region ? s->blocks_used : s->region_blocks[region];
+}
+static u32 region_of(const struct sbe *s, u32 n) { return n / s->share.blocks; }
 
-/* Blocks lie behind each other, after the fixed stubs and before the end, each with its own code, sites and links. */
+static bool alive(const struct sbe *s, u32 n)
+{
+    return n && region_of(s, n) < CACHE_REGIONS && n < region_end(s, region_of(s, n)) && s->blocks[n].key != BLOCK_DEAD;
+}
+
+/* Do `count` records from `first` on lie in the region's share? */
+static bool in_share(u32 first, u32 count, u32 region, u32 share)
+{
+    return !count || (first >= region * share && (u64)first + count <= (u64)(region + 1) * share);
+}
+
+/* Blocks lie behind each other in their region, each with its own code, sites and links. */
 static const char *audit_place(const struct sbe *s, u32 n)
 {
     const struct block *b = &s->blocks[n];
-    u32 begin = n > 1 ? s->blocks[n - 1].end : s->code_start;
-    if (b->code < begin || b->indirect < begin || b->code > b->end || b->indirect > b->end || b->end > s->code_limit)
+    u32 region = region_of(s, n), code = s->code_start + region * s->share.code;
+    u32 begin = n > region_begin(s, region) ? s->blocks[n - 1].end : code;
+    if (b->code < begin || b->indirect < begin || b->code > b->end || b->indirect > b->end || b->end > code + s->share.code)
         return "a block is not in its place";
-    if ((u64)b->first_site + b->sites > s->sites_used || (u64)b->first_link + b->links > s->links_used)
+    if (!in_share(b->first_site, b->sites, region, s->share.sites) ||
+        !in_share(b->first_link, b->links, region, s->share.links))
         return "a block has records that are not its own";
     for (u32 site = b->first_site; site < b->first_site + b->sites; site++)
         if (s->sites[site].begin > s->sites[site].resume || s->sites[site].resume > b->end)
@@ -24,7 +43,7 @@ static const char *audit_place(const struct sbe *s, u32 n)
 static bool in_frame(const struct sbe *s, u32 n)
 {
     u32 at = s->frames[s->blocks[n].offset >> PAGE_SHIFT], steps = 0;
-    while (at && at != n && steps++ < s->blocks_used)
+    while (at && at != n && steps++ < CACHE_REGIONS * s->share.blocks)
         at = s->blocks[at].frame_next;
     return at == n;
 }
@@ -48,7 +67,7 @@ static const char *audit_block(const struct vcpu *v, u32 n)
     const struct block *b = &s->blocks[n];
     u32 rest = b->partner;
     const char *wrong = audit_frame(v, n);
-    if (!wrong && rest && (rest >= s->blocks_used || s->blocks[rest].partner != n || !in_frame(s, rest) ||
+    if (!wrong && rest && (region_of(s, rest) != region_of(s, n) || rest >= region_end(s, region_of(s, rest)) || s->blocks[rest].partner != n || !in_frame(s, rest) ||
                            !(v->vm->memory.frames[s->blocks[rest].offset >> PAGE_SHIFT].flags & FRAME_CODE)))
         return "a block that crosses a page is not tracked in both";
     if (!wrong && (b->class >= s->classes || s->class_keys[b->class] != b->key))
@@ -59,7 +78,7 @@ static const char *audit_block(const struct vcpu *v, u32 n)
 static bool listed(const struct sbe *s, u32 target, u32 link)
 {
     u32 at = s->blocks[target].incoming, steps = 0;
-    while (at && at != link && steps++ < s->links_used)
+    while (at && at != link && steps++ < CACHE_REGIONS * s->share.links)
         at = s->links[at].next;
     return at == link;
 }
@@ -78,10 +97,13 @@ static const char *audit_link(const struct sbe *s, u32 n)
     return l->jump + 4 + distance == to ? NULL : "a jump does not go where it should";
 }
 
-/* A block whose indirect entry lies there: blocks lie in the order of their numbers. */
+/* A block whose indirect entry lies there, or 0: in a region, blocks lie in the order of their numbers. */
 static u32 block_of_entry(const struct sbe *s, u64 offset)
 {
-    u32 low = 1, high = s->blocks_used;
+    u64 region = (offset - s->code_start) / s->share.code;
+    if (offset < s->code_start || region >= CACHE_REGIONS)
+        return 0;
+    u32 low = region_begin(s, (u32)region), end = region_end(s, (u32)region), high = end;
     while (low < high) {
         u32 middle = (low + high) / 2;
         if (s->blocks[middle].end <= offset)
@@ -89,7 +111,7 @@ static u32 block_of_entry(const struct sbe *s, u64 offset)
         else
             high = middle;
     }
-    return low < s->blocks_used && s->blocks[low].indirect == offset ? low : 0;
+    return low < end && s->blocks[low].indirect == offset ? low : 0;
 }
 
 /* Indirect jumps lead to the look-up, or to the indirect entry of a block that can run, of that class and slot. */
@@ -108,16 +130,24 @@ static const char *audit_jumps(const struct vcpu *v)
     return NULL;
 }
 
-const char *codecache_audit(const struct vcpu *v)
+static const char *audit_region(const struct vcpu *v, u32 region)
 {
     const struct sbe *s = v->sbe;
     const char *wrong = NULL;
-    for (u32 n = 1; n < s->blocks_used && !wrong; n++) {
+    for (u32 n = region_begin(s, region); n < region_end(s, region) && !wrong; n++) {
         wrong = audit_place(s, n);
         if (!wrong && alive(s, n))
             wrong = audit_block(v, n);
         for (u32 l = s->blocks[n].first_link; l < s->blocks[n].first_link + s->blocks[n].links && !wrong; l++)
             wrong = audit_link(s, l);
     }
+    return wrong;
+}
+
+const char *codecache_audit(const struct vcpu *v)
+{
+    const char *wrong = NULL;
+    for (u32 region = 0; region < CACHE_REGIONS && !wrong; region++)
+        wrong = audit_region(v, region);
     return wrong ? wrong : audit_jumps(v);
 }
