@@ -1,14 +1,14 @@
 /* Random programs on two engines:
  *
  *   random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] [--program N] [--keep-going] [--no-shrink]
- *                  [--show] [--coverage N] [--system | --by-row] [--rows FILE]
+ *                  [--show] [--coverage N] [--system | --by-row] [--from N] [--rows FILE]
  *
  * Runs programs 0, 1, 2... of a seed on both engines and compares their whole state at every cut. A program for which
  * they differ, or one of them crashes or does not end, is made smaller and printed, with the state on both sides; then
  * the search ends with status 1 (or goes on, with --keep-going). --program N runs that one alone; --show prints it,
  * whatever comes of it. --coverage N tells how often the first engine executes each row of isa.def in N programs.
  * --system changes page tables, descriptors, gates and tasks around each program; --by-row makes program N of row 1 + N mod (number of rows)
- * of isa.def. --rows FILE writes how often each row was executed, and trapped, in programs on which both agree.
+ * of isa.def. --from N begins with program N: what a failure that depends on earlier ones needs is found so. --rows FILE writes how often each row was executed, and trapped, in programs on which both agree.
  * Status 2: usage. */
 #include "core/cpuid.h"
 #include "fuzz/apart.h"
@@ -33,7 +33,7 @@ enum { DIFFERENCES_SHOWN = 24, MEMORY_SHOWN = 8, SECONDS_DEFAULT = 10, PROGRAM_S
 struct options {
     const struct engine *engines[2];
     double seconds;
-    u64 programs, seed, program, coverage;
+    u64 programs, seed, program, coverage, from;
     bool keep_going, shrink, show;
     bool system, by_row;
     const char *rows;
@@ -42,7 +42,7 @@ struct options {
 static _Noreturn void usage(const char *what)
 {
     fprintf(stderr, "random_engines: %s\nusage: random_engines [--engines A,B] [--seconds S | --programs N] [--seed S] "
-            "[--program N] [--keep-going] [--no-shrink] [--show] [--coverage N] [--system | --by-row] [--rows FILE]\n", what);
+            "[--program N] [--keep-going] [--no-shrink] [--show] [--coverage N] [--system | --by-row] [--from N] [--rows FILE]\n", what);
     exit(2);
 }
 
@@ -340,7 +340,7 @@ static int search(const struct options *o)
     struct search s = {.options = o, .at = apart_shared(sizeof *s.at), .begin = host_nanoseconds()};
     if (!s.at)
         usage("the host gives no memory");
-    s.at->next = o->program != NO_PROGRAM ? o->program : 0;
+    s.at->next = o->program != NO_PROGRAM ? o->program : o->from;
     while (goes_on(o, s.at, s.begin)) {
         int result = apart_run(work_search, &s);
         if (result == APART_NO_PROCESS)
@@ -421,6 +421,8 @@ static void take_value(struct options *o, const char *word, const char *value)
         o->seconds = strtod(value, NULL);
     else if (!strcmp(word, "--programs"))
         o->programs = strtoull(value, NULL, 0);
+    else if (!strcmp(word, "--from"))
+        o->from = strtoull(value, NULL, 0);
     else if (!strcmp(word, "--seed"))
         o->seed = strtoull(value, NULL, 0);
     else if (!strcmp(word, "--coverage"))

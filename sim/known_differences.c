@@ -229,11 +229,10 @@ static bool repeats_nothing(const struct known_stretch *s, const struct cpu *our
     return !s->faulted && !(u16)s->before.gpr[RCX];
 }
 
-static bool in_real_mode(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+static bool from_or_to_real_mode(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
 {
-    (void)s;
     (void)theirs;
-    return !cpu_protected(ours);
+    return !cpu_protected(&s->before) || !cpu_protected(ours);
 }
 
 /* A program was stepped when the instruction began, and is not any more. */
@@ -330,7 +329,7 @@ const struct known_row known_rows[] = {
      "an x87 store that faults: whether the flags of its value have been set"},
     {"bochs", "ins* outs*", "*", repeats_nothing, KNOWN_OURS,
      "REP INS, REP OUTS with a count of 0 access no port (SDM vol. 2, \"REP\"); Bochs asks for the permission all the same"},
-    {"bochs", "mov lmsw", "cs.attributes", in_real_mode, KNOWN_OURS,
+    {"bochs", "mov lmsw", "cs.attributes", from_or_to_real_mode, KNOWN_OURS,
      "the hidden part of CS stays what it was until CS is loaded (SDM vol. 3, 9.9.2); Bochs makes it data"},
     {"bochs", "sysret syscall", "*", was_stepped, KNOWN_UNDEFINED,
      "SYSCALL, SYSRET that end single-stepping: whether they trap themselves, the manual does not say; processors do not"},
