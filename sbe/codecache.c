@@ -169,7 +169,6 @@ u32 codecache_find(const struct sbe *s, u64 offset, u64 rip, u32 key)
     return n;
 }
 
-
 u32 codecache_begin(struct vcpu *v, u64 offset, u64 rip, u32 key)
 {
     struct sbe *s = v->sbe;
@@ -399,12 +398,13 @@ void codecache_kill(struct vcpu *v, u32 block) { block_kill(v, block); }
 /* Does [at, at + size) in the frame touch code of the block, other than a soft immediate? */
 static bool block_hurt(const struct block *b, u64 at, unsigned size)
 {
-    u64 inside = at - b->offset;
     if (at >= b->offset + b->bytes || at + size <= b->offset)
         return false;
-    for (unsigned n = 0; n < b->softs; n++)
-        if (inside >= b->soft_at[n] && inside + size <= b->soft_at[n] + (u64)b->soft_size[n])
+    for (unsigned n = 0; n < b->softs; n++) {
+        u64 soft = b->offset + b->soft_at[n];
+        if (at >= soft && at + size <= soft + b->soft_size[n])
             return false;
+    }
     return true;
 }
 

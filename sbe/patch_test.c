@@ -284,6 +284,34 @@ static void immediates_become_soft(void **state)
     vm_destroy(sbe);
 }
 
+/* A write that begins before a block, and ends in a soft immediate of it, has also written what lies between. */
+static void softness_begins_where_the_immediate_does(void **state)
+{
+    (void)state;
+    static const u8 code[] = {0xb9, 0x01, 0xc0, 0x00, 0x00,       /* 00: mov ecx, 0xc001 */
+                              0xff, 0xd1,                         /* 05: call ecx */
+                              0xff, 0x05, 0x02, 0xc0, 0x00, 0x00, /* 07: inc dword [0xc002], which becomes soft */
+                              0x83, 0xc2, 0x01,                   /* 0d: add edx, 1 */
+                              0x83, 0xfa, 0x08,                   /* 10: cmp edx, 8 */
+                              0x75, 0xf0,                         /* 13: jne 05 */
+                              0xc7, 0x05, 0x00, 0xc0, 0x00, 0x00, 0x90, 0xbb, 0x11, 0x22, /* 15: the other opcode */
+                              0xff, 0xd1,                         /* 1f: call ecx */
+                              0xeb, 0xfe};
+    static const u8 function[] = {0x90, 0xb8, 0, 0, 0, 0, 0xc3}; /* nop; mov eax, soft (then mov ebx); ret */
+    struct vm *interp = create(&engine_interp, 0), *sbe = create(&engine_sbe, 0), *vms[] = {interp, sbe};
+    for (unsigned n = 0; n < ARRAY_LEN(vms); n++) {
+        struct vcpu *v = prepare(vms[n], PROTECTED, code, sizeof code);
+        v->cpu.gpr[RDX] = 0;
+        machine_poke(vms[n], 0xc000, function, sizeof function);
+        run(vms[n], 100);
+        assert_int_equal(v->cpu.gpr[RAX], 7);
+        assert_int_equal(v->cpu.gpr[RBX], 0x2211);
+    }
+    assert_int_equal(state_hash(sbe), state_hash(interp));
+    vm_destroy(interp);
+    vm_destroy(sbe);
+}
+
 /* An operation that is another one each time: its block is made anew in the space of the old one. */
 static void rewriting_evicts_nobody(void **state)
 {
@@ -355,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_patches),          cmocka_unit_test(only_what_is_written_dies),
         cmocka_unit_test(walks_write_into_code),   cmocka_unit_test(immediates_become_soft),
+        cmocka_unit_test(softness_begins_where_the_immediate_does),
         cmocka_unit_test(rewriting_evicts_nobody), cmocka_unit_test(old_regions_are_evicted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
