@@ -1,6 +1,7 @@
 #include "fuzz/world.h"
 
 #include "mmu/access.h"
+#include "mmu/walk.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -131,10 +132,9 @@ void world_apply(const struct program *p, struct vm *vm)
         if (change.size)
             physmem_load(&vm->memory, gpa(change.at), &change.value, change.size);
     }
-    /* CR3 was loaded before: PAE keeps what the table said then (SDM vol. 3, 4.4.1). */
+    /* As if CR3 were loaded now, which takes no PDPTEs with reserved bits (SDM vol. 3, 4.4.1). */
     if (p->mode == GUEST_PAGED_PAE && (c->cr4 & CR4_PAE))
-        for (unsigned n = 0; n < 4; n++)
-            memcpy(&c->pdpte[n], physmem_pointer(&vm->memory, gpa(GUEST_TABLES + 8 * n)), 8);
+        (void)walk_read_pdptes(vm, c->cr3, c->pdpte);
 }
 
 void world_print(const struct program *p)

@@ -256,6 +256,14 @@ static bool only_step(const struct known_stretch *s, const struct cpu *ours, con
     return (ours->pending_db ^ theirs->pending_db) == DR6_BS && (ours->rflags & FLAG_TF);
 }
 
+/* C1, underflow, precision. */
+static bool only_rounding(const struct known_stretch *s, const struct cpu *ours, const struct cpu *theirs)
+{
+    (void)s;
+    return ours->fpu.fxsave[3] == (theirs->fpu.fxsave[3] ^ ((ours->fpu.fxsave[3] ^ theirs->fpu.fxsave[3]) & 2)) &&
+           !((ours->fpu.fxsave[2] ^ theirs->fpu.fxsave[2]) & ~0x30);
+}
+
 /* ---- The table ------------------------------------------------------------------------------------- */
 
 const struct known_row known_rows[] = {
@@ -335,6 +343,8 @@ const struct known_row known_rows[] = {
      "SYSCALL, SYSRET that end single-stepping: whether they trap themselves, the manual does not say; processors do not"},
     {"bochs", "sysret sysexit ret* iret* jmp call", "r*", upper_halves, KNOWN_UNDEFINED,
      "upper halves of registers when 64-bit mode is left (SDM vol. 1, 3.4.1.1)"},
+    {"bochs", "f2xm1 fyl2x* fptan fpatan fsin* fcos", "fsw", only_rounding, KNOWN_UNDEFINED,
+     "whether a transcendental instruction's result was tiny or rounded: it is right to one unit only (SDM vol. 1, 8.3.10)"},
     {"bochs", "sysret", "pending_db", only_step, KNOWN_UNDEFINED,
      "SYSRET to a program with TF: processors trap before its first instruction, the manual is silent; Bochs behind it"},
     {"bochs", "iret*", "*", v86_frame_refused, KNOWN_OURS,
