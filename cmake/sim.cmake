@@ -89,11 +89,9 @@ set(REPRISE_SANITIZED_BUILD "" CACHE PATH "build folder of the sanitized simulat
 # The same with -DCHECKED=ON (core/checked.h); it boots a kernel as well.
 set(REPRISE_CHECKED_BUILD "" CACHE PATH "build folder of the checking simulator, whose tests run as well")
 if(REPRISE_CHECKED_BUILD)
-  foreach(engine sbe interp-shadow)
-    add_test(NAME checked.linux.${engine}.686
-      COMMAND ${CMAKE_SOURCE_DIR}/ci/linux-boot-test 686 ${REPRISE_CHECKED_BUILD} ${engine})
-    set_tests_properties(checked.linux.${engine}.686 PROPERTIES TIMEOUT 2400 ENVIRONMENT REPRISE_CACHE=${REPRISE_CACHE})
-  endforeach()
+  # The long form is the same with interp-shadow: some three minutes.
+  add_test(NAME checked.linux.sbe.686 COMMAND ${CMAKE_SOURCE_DIR}/ci/linux-boot-test 686 ${REPRISE_CHECKED_BUILD} sbe)
+  set_tests_properties(checked.linux.sbe.686 PROPERTIES TIMEOUT 2400 ENVIRONMENT REPRISE_CACHE=${REPRISE_CACHE})
 endif()
 add_custom_target(sanitized DEPENDS reprise ${UNIT_TEST_PROGRAMS})
 

@@ -5,7 +5,7 @@
 #include "core/random.h"
 #include "core/test_machine.h"
 
-enum { CASES = 1500, BYTES = 0x14000, KNOWN_PAGES = 0xb, VECTOR = 0x40, HANDLER = 0x4000, CALLER = 0x6000 };
+enum { CASES = 500, BYTES = 0x14000, KNOWN_PAGES = 0xb, VECTOR = 0x40, HANDLER = 0x4000, CALLER = 0x6000 };
 
 static u32 pick(struct random *r, const u32 *from, u32 count)
 {

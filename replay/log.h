@@ -29,7 +29,7 @@ enum {
     LOG_VERSION = 1, /* of the format */
     /* Of what guests can observe. Raise it with every change of processor, board or boot protocol that a guest may
      * see: an older log would not repeat its run any more, and is refused. */
-    LOG_MACHINE_REVISION = 2,
+    LOG_MACHINE_REVISION = 3,
     LOG_PREAMBLE = 16,
     LOG_CHUNK_HEADER = 48,
     LOG_TRAILER = 16,
